@@ -1,0 +1,118 @@
+// Package backend is the contract between the agent and what a filesystem can do.
+//
+// A pool is one directory of one filesystem; its Backend builds volumes in it.
+// The layout is the same for all:
+//
+//	POOL/                   0711 root
+//	  .hostpath-csi.json    marker: pool UUID, layout version, store UUID
+//	  volumes/ID/           a mount volume's data
+//	  .tmp/ID.UID           being built: nobody was answered yet
+//	  .trash/ID.UID         being removed: the answer was given
+//
+// The record of a volume travels with its data, as the extended attribute
+// RecordXattr of the volume's directory (or image file). A rename, which is
+// atomic, moves both; a removal removes both; there is no second file to keep in
+// step. Lost state is rebuilt from these (hostpath-csi recover).
+//
+// # The life of a volume, and the order of its durable steps
+//
+//	Build     .tmp/ID.UID is made with contents, limit, owner, mode and record;
+//	          it and .tmp are fsynced. A crash before: nothing, or a leaving in
+//	          .tmp that no record speaks of; the start-up scan removes it.
+//	(store)   the record is committed as Ready. From here on the volume exists.
+//	Place     .tmp/ID.UID is renamed to volumes/ID. Not synced: after a power cut
+//	          the directory is in one place or the other, and the start-up scan
+//	          calls Place for a Ready record whose directory is still in .tmp.
+//	(answer)
+//	...
+//	Discard   volumes/ID (or .tmp/ID.UID) is renamed to .trash/ID.UID; both
+//	          directories are fsynced. A crash before the record's removal: the
+//	          record says Deleting, and the deletion is done again.
+//	(store)   the record is removed.
+//	(answer)
+//	Purge     the trash is emptied in the background, however long that takes.
+//
+// All methods may be called concurrently, for one volume only one at a time (the
+// agent sees to that). All but Purge return within the time of a few system calls
+// on a filesystem that shares blocks. Errors carry a state.Reason: NoSpace,
+// Unsupported, Lost (the volume's directory is not there), Defect.
+package backend
+
+import (
+	"context"
+	"os"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// RecordXattr holds a volume's record, as JSON, on its directory. The trusted
+// namespace is out of reach for pods without CAP_SYS_ADMIN.
+const RecordXattr = "trusted.hostpath-csi.record"
+
+// Features tells what a backend does on the filesystem at hand.
+type Features struct {
+	// Filesystem is the kernel's name for it: "ext4", "xfs", "btrfs", "tmpfs".
+	Filesystem string `json:"filesystem"`
+	// EnforcesLimits: a volume never takes more bytes than its capacity.
+	EnforcesLimits bool `json:"enforcesLimits"`
+	// SharesBlocks: copies cost no space until they differ.
+	SharesBlocks bool `json:"sharesBlocks"`
+	// AtomicSnapshots: a snapshot is of one instant; otherwise of one instant per file.
+	AtomicSnapshots bool `json:"atomicSnapshots"`
+}
+
+// Entry is a directory (or image) that the start-up scan found.
+type Entry struct {
+	// Name is the file name: ID in volumes/, ID.UID in .tmp/ and .trash/.
+	Name string
+	// Path is relative to the pool.
+	Path string
+	// Record is what RecordXattr says; nil if there is none or it cannot be read,
+	// and Err then says why.
+	Record *state.Volume
+	Err    error
+}
+
+// Contents is everything in a pool that looks like a volume.
+type Contents struct {
+	// Volumes maps the names in volumes/. Records are not read: see Backend.ReadRecord.
+	Volumes map[string]struct{}
+	// Building and Trash list the names in .tmp/ and .trash/.
+	Building, Trash []string
+}
+
+// Backend builds the volumes of one pool.
+type Backend interface {
+	Features() Features
+
+	// Build makes the volume under .tmp, durably, with everything that its
+	// record asks for. Leavings of an earlier attempt are replaced.
+	Build(ctx context.Context, v state.Volume) error
+	// Place moves what Build made to its place and returns that, relative to
+	// the pool. It succeeds if that was done before.
+	Place(ctx context.Context, v state.Volume) (path string, err error)
+	// Resize makes the volume's limit that of v.Spec, and its record v, durably.
+	Resize(ctx context.Context, v state.Volume) error
+	// Discard takes the volume out of the way, durably, wherever its creation or
+	// deletion stands; it succeeds if there is nothing (left) of it.
+	Discard(ctx context.Context, v state.Volume) error
+	// Purge removes one entry of .trash, telling progress as it removes: the
+	// number of inodes since the last call.
+	Purge(ctx context.Context, name string, progress func(inodes int)) error
+
+	// Open returns the volume's directory or image, opened with O_PATH beneath
+	// the pool; no symbolic link is followed. The caller closes it.
+	Open(v state.Volume) (*os.File, error)
+	// Usage counts the bytes and inodes of the volume itself.
+	Usage(ctx context.Context, v state.Volume) (state.Usage, error)
+	// Capacity counts the bytes and inodes of the pool's filesystem.
+	Capacity(ctx context.Context) (state.Usage, error)
+
+	// Contents lists the pool, for the start-up scan.
+	Contents(ctx context.Context) (Contents, error)
+	// ReadRecord returns the record kept with a path of the pool ("volumes/x").
+	ReadRecord(path string) (state.Volume, error)
+
+	// Close releases what the backend holds open.
+	Close() error
+}

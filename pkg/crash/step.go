@@ -1,0 +1,44 @@
+// Package crash names the instants at which a crash test kills the process.
+//
+// Step costs nothing in a normal build: it is an empty function. Built with
+// -tags crashtest, the process kills itself with SIGKILL at the step that the
+// environment variable HOSTPATH_CSI_CRASH_AT names ("NAME" or "NAME:N" for the
+// Nth time it is reached), as a power cut or the OOM killer would.
+package crash
+
+// Name is the name of a step: "RPC.what-was-just-done".
+type Name string
+
+// The steps. The gap behind each is where the process dies; what must hold after
+// the next start is told in package backend and proven in tests/crash.
+const (
+	CreateRecorded   Name = "create.recorded"    // the record is Pending, nothing is on the disk
+	CreateMade       Name = "create.made"        // .tmp/ID.UID exists, nothing is synced
+	CreateLabelled   Name = "create.labelled"    // it carries its record
+	CreateSynced     Name = "create.synced"      // it would outlive a power cut
+	CreateCommitting Name = "create.committing"  // the store's commit is about to begin
+	CreateCommitted  Name = "create.committed"   // the record is Ready, the directory still in .tmp
+	CreatePlaced     Name = "create.placed"      // the directory is in its place, nobody was answered
+	DeleteRecorded   Name = "delete.recorded"    // the record says that it shall go
+	DeleteRenamed    Name = "delete.renamed"     // the directory is in .trash, not synced
+	DeleteSynced     Name = "delete.synced"      // the rename would outlive a power cut
+	DeleteFinalized  Name = "delete.finalized"   // the record is gone, nobody was answered
+	PurgeStarted     Name = "purge.started"      // some of the trash is removed
+	ExpandRecorded   Name = "expand.recorded"    // the record asks for more
+	ExpandResized    Name = "expand.resized"     // the limit is in force, the status does not say so
+	ExpandCommitted  Name = "expand.committed"   // the status says so, nobody was answered
+	PublishChecked   Name = "publish.checked"    // the target directory exists, nothing is mounted
+	PublishMounted   Name = "publish.mounted"    // the volume is mounted, nobody was answered
+	UnpublishDetach  Name = "unpublish.detached" // the mount is gone, its directory is not
+	UnpublishRemoved Name = "unpublish.removed"  // all is gone, nobody was answered
+	StoreCommitted   Name = "store.committed"    // a durable commit has ended, nobody knows yet
+	PoolMarked       Name = "pool.marked"        // a new pool's marker is written, not yet in place
+)
+
+// Steps lists every step, for the tests that must reach each of them.
+func Steps() []Name {
+	return []Name{CreateRecorded, CreateMade, CreateLabelled, CreateSynced, CreateCommitting, CreateCommitted,
+		CreatePlaced, DeleteRecorded, DeleteRenamed, DeleteSynced, DeleteFinalized, PurgeStarted, ExpandRecorded,
+		ExpandResized, ExpandCommitted, PublishChecked, PublishMounted, UnpublishDetach, UnpublishRemoved,
+		StoreCommitted, PoolMarked}
+}

@@ -1,0 +1,141 @@
+package state
+
+// AccessType is how a volume is given to a pod: as a directory or as a block device.
+type AccessType string
+
+// The access types of the CSI spec (VolumeCapability.access_type).
+const (
+	MountAccess AccessType = "Mount"
+	BlockAccess AccessType = "Block"
+)
+
+// OnDelete says what becomes of a volume's contents when it is deleted.
+type OnDelete string
+
+// OnDeleteRemove removes the contents; it is the default.
+const OnDeleteRemove OnDelete = "delete"
+
+// SourceKind names what a volume's first contents come from.
+type SourceKind string
+
+// The content sources of the CSI spec (VolumeContentSource).
+const (
+	FromSnapshot SourceKind = "Snapshot"
+	FromVolume   SourceKind = "Volume"
+)
+
+// Source is where a volume's first contents come from.
+type Source struct {
+	Kind SourceKind `json:"kind"`
+	ID   string     `json:"id"`
+}
+
+// Claim names the Kubernetes objects a volume was made for, when the provisioner
+// tells (external-provisioner's --extra-create-metadata).
+type Claim struct {
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	PV        string `json:"pv,omitempty"`
+}
+
+// VolumeSpec is what the controller wants of a volume.
+type VolumeSpec struct {
+	// Name is the whole CSI name; the record's ID may be a hash of it.
+	Name string `json:"name"`
+	// Node and Pool say where the volume lives.
+	Node string `json:"node"`
+	Pool string `json:"pool"`
+	// CapacityBytes is the size that was promised, in bytes.
+	CapacityBytes int64 `json:"capacityBytes"`
+	// AccessType is fixed for the volume's life.
+	AccessType AccessType `json:"accessType"`
+	// Source is nil for a volume that starts empty.
+	Source *Source `json:"source,omitempty"`
+	// Mode is the permission bits of the volume's root directory (0 to 07777).
+	Mode uint32 `json:"mode"`
+	// UserID and GroupID own the volume's root directory.
+	UserID  int `json:"userID,omitempty"`
+	GroupID int `json:"groupID,omitempty"`
+	// OnDelete says what becomes of the contents on deletion.
+	OnDelete OnDelete `json:"onDelete,omitempty"`
+	// Claim is whom the volume was made for, where known.
+	Claim *Claim `json:"claim,omitempty"`
+}
+
+// VolumeStatus is what the agent saw.
+type VolumeStatus struct {
+	Phase Phase `json:"phase,omitempty"`
+	// Reason and Message tell why a volume failed, or why its deletion waits.
+	Reason  Reason `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+	// Path is the volume's place, relative to its pool.
+	Path string `json:"path,omitempty"`
+	// CapacityBytes is the size in force.
+	CapacityBytes int64 `json:"capacityBytes,omitempty"`
+	// Enforced tells whether the filesystem holds the volume to its size.
+	Enforced bool `json:"enforced,omitempty"`
+	// QuotaID is the project or qgroup that limits the volume; 0: none.
+	QuotaID uint32 `json:"quotaID,omitempty"`
+	// Health lists what is wrong with the volume.
+	Health []Health `json:"health,omitempty"`
+	// ObservedGeneration is the Spec that this status is about.
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// SnapshotSpec is what the controller wants of a snapshot.
+type SnapshotSpec struct {
+	Name   string `json:"name"`
+	Volume string `json:"volume"`
+	Node   string `json:"node"`
+	Pool   string `json:"pool"`
+}
+
+// SnapshotStatus is what the agent saw.
+type SnapshotStatus struct {
+	Phase              Phase  `json:"phase,omitempty"`
+	Reason             Reason `json:"reason,omitempty"`
+	Message            string `json:"message,omitempty"`
+	SizeBytes          int64  `json:"sizeBytes,omitempty"`
+	ReadyToUse         bool   `json:"readyToUse,omitempty"`
+	ObservedGeneration int64  `json:"observedGeneration,omitempty"`
+}
+
+// NodeSpec is empty: a node is described by its own agent alone.
+type NodeSpec struct{}
+
+// NodeStatus is what a node's agent tells about its pools.
+type NodeStatus struct {
+	Pools []PoolStatus `json:"pools,omitempty"`
+}
+
+// PoolStatus is one pool of a node.
+type PoolStatus struct {
+	Name       string `json:"name"`
+	Path       string `json:"path"`
+	Filesystem string `json:"filesystem,omitempty"`
+	// EnforcesLimits tells whether a volume is held to its size here.
+	EnforcesLimits bool `json:"enforcesLimits"`
+	// Usage is the filesystem's own count.
+	Usage Usage `json:"usage"`
+	// AllocatedBytes is the sum of the capacities of the pool's volumes.
+	AllocatedBytes int64 `json:"allocatedBytes"`
+	// AvailableBytes is what new volumes may be given.
+	AvailableBytes int64 `json:"availableBytes"`
+	// Orphans counts directories that no record speaks of.
+	Orphans int `json:"orphans,omitempty"`
+	// Health is why the pool cannot be used; none: it can.
+	Health []Health `json:"health,omitempty"`
+}
+
+// Usable tells whether the pool takes new volumes and serves those it has.
+func (p PoolStatus) Usable() bool { return len(p.Health) == 0 }
+
+// Pool returns the named pool's status.
+func (n NodeStatus) Pool(name string) (PoolStatus, bool) {
+	for _, p := range n.Pools {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return PoolStatus{}, false
+}
