@@ -49,6 +49,9 @@ import (
 // namespace is out of reach for pods without CAP_SYS_ADMIN.
 const RecordXattr = "trusted.hostpath-csi.record"
 
+// VolumePath is where a volume's data lies, relative to its pool.
+func VolumePath(id string) string { return "volumes/" + id }
+
 // Features tells what a backend does on the filesystem at hand.
 type Features struct {
 	// Filesystem is the kernel's name for it: "ext4", "xfs", "btrfs", "tmpfs".
@@ -61,25 +64,17 @@ type Features struct {
 	AtomicSnapshots bool `json:"atomicSnapshots"`
 }
 
-// Entry is a directory (or image) that the start-up scan found.
-type Entry struct {
-	// Name is the file name: ID in volumes/, ID.UID in .tmp/ and .trash/.
-	Name string
-	// Path is relative to the pool.
-	Path string
-	// Record is what RecordXattr says; nil if there is none or it cannot be read,
-	// and Err then says why.
-	Record *state.Volume
-	Err    error
+// Contents is everything in a pool that is, or was to be, a volume.
+type Contents struct {
+	// Volumes holds the names in volumes/. Records are not read: see Backend.ReadRecord.
+	Volumes map[string]struct{}
+	// Building holds the names in .tmp/, Trash those in .trash/: see PassingName.
+	Building, Trash map[string]struct{}
 }
 
-// Contents is everything in a pool that looks like a volume.
-type Contents struct {
-	// Volumes maps the names in volumes/. Records are not read: see Backend.ReadRecord.
-	Volumes map[string]struct{}
-	// Building and Trash list the names in .tmp/ and .trash/.
-	Building, Trash []string
-}
+// PassingName is a volume's name in .tmp and .trash, where another life of the
+// same ID may have left something too.
+func PassingName(v state.Volume) string { return v.ID + "." + v.UID }
 
 // Backend builds the volumes of one pool.
 type Backend interface {
@@ -108,10 +103,18 @@ type Backend interface {
 	// Capacity counts the bytes and inodes of the pool's filesystem.
 	Capacity(ctx context.Context) (state.Usage, error)
 
-	// Contents lists the pool, for the start-up scan.
+	// Contents lists the pool, for the start-up scan; Trash only what Purge may
+	// take.
 	Contents(ctx context.Context) (Contents, error)
+	Trash(ctx context.Context) ([]string, error)
 	// ReadRecord returns the record kept with a path of the pool ("volumes/x").
 	ReadRecord(path string) (state.Volume, error)
+
+	// DiscardLeaving moves an entry of .tmp that no record speaks of to the trash.
+	DiscardLeaving(name string) error
+	// StillThere returns nil while the pool's path leads to the pool that was
+	// opened, and otherwise NotReady: its disk was unmounted, say.
+	StillThere() error
 
 	// Close releases what the backend holds open.
 	Close() error

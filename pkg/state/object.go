@@ -23,7 +23,7 @@ type Meta struct {
 	// UID tells one life of an ID from the next: a volume that is created again
 	// under the name of a deleted one has another UID. 32 hexadecimal digits.
 	UID string `json:"uid"`
-	// Generation grows by one with every change of Spec.
+	// Generation grows by one with every change of Spec or DeletedAt.
 	Generation int64 `json:"generation"`
 	// CreatedAt is when the record was created.
 	CreatedAt time.Time `json:"createdAt"`

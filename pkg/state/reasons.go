@@ -31,6 +31,10 @@ const (
 	Busy Reason = "Busy"
 	// Unsupported: this pool or kernel cannot do what was asked.
 	Unsupported Reason = "Unsupported"
+	// Incompatible: what was asked for does not fit what the volume is.
+	Incompatible Reason = "Incompatible"
+	// BadToken: a page token that this driver did not give out.
+	BadToken Reason = "BadToken"
 	// Lost: the volume's data is not where it was.
 	Lost Reason = "Lost"
 	// Corrupt: a record does not read back as it was written.
@@ -48,7 +52,7 @@ const (
 // Reasons lists every Reason there is.
 func Reasons() []Reason {
 	return []Reason{Invalid, NotFound, AlreadyExists, OutOfRange, NoSpace, NotReady, InUse, Busy,
-		Unsupported, Lost, Corrupt, Unavailable, TimedOut, Canceled, Defect}
+		Unsupported, Incompatible, BadToken, Lost, Corrupt, Unavailable, TimedOut, Canceled, Defect}
 }
 
 // Error is a failure with a Reason. Its text is that of the error it wraps.

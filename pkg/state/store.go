@@ -53,9 +53,14 @@ type Desired[S, U any] interface {
 	// generation, unless change fails or changes nothing. It may be called
 	// several times.
 	UpdateSpec(ctx context.Context, id string, change func(spec *S) error) (Object[S, U], error)
-	// Delete asks for the record's end by setting DeletedAt; the agent finishes
-	// with Finalize. NotFound if there is none; a second call changes nothing.
+	// Delete asks for the record's end by setting DeletedAt, as the next
+	// generation; the agent finishes with Finalize. NotFound if there is none; a
+	// second call changes nothing.
 	Delete(ctx context.Context, id string) error
+	// Keep takes a deletion back that the agent has refused (Status.Reason InUse):
+	// DeletedAt is nil again, durably and as the next generation. NotFound if there is no such record with
+	// this UID.
+	Keep(ctx context.Context, id, uid string) error
 }
 
 // Observed is the agent's half: it writes what is.

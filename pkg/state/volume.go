@@ -100,8 +100,13 @@ type SnapshotStatus struct {
 	ObservedGeneration int64  `json:"observedGeneration,omitempty"`
 }
 
-// NodeSpec is empty: a node is described by its own agent alone.
-type NodeSpec struct{}
+// NodeSpec is what a node's agent has committed itself to. A node's agent writes
+// both halves of its record.
+type NodeSpec struct {
+	// Pools maps the name of every pool that was ever taken into use here to its
+	// UUID, so that a pool whose disk is not mounted is not mistaken for a new one.
+	Pools map[string]string `json:"pools,omitempty"`
+}
 
 // NodeStatus is what a node's agent tells about its pools.
 type NodeStatus struct {
@@ -112,6 +117,7 @@ type NodeStatus struct {
 type PoolStatus struct {
 	Name       string `json:"name"`
 	Path       string `json:"path"`
+	UUID       string `json:"uuid,omitempty"`
 	Filesystem string `json:"filesystem,omitempty"`
 	// EnforcesLimits tells whether a volume is held to its size here.
 	EnforcesLimits bool `json:"enforcesLimits"`

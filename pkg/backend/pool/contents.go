@@ -1,0 +1,45 @@
+package pool
+
+import (
+	"context"
+	"os"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+)
+
+// Contents lists the pool, for the start-up scan.
+func (p *Pool) Contents(context.Context) (backend.Contents, error) {
+	var c backend.Contents
+	for name, set := range map[string]*map[string]struct{}{VolumesDir: &c.Volumes, BuildDir: &c.Building, TrashDir: &c.Trash} {
+		names, err := namesIn(int(p.root.Fd()), name)
+		if err != nil {
+			return c, err
+		}
+		*set = make(map[string]struct{}, len(names))
+		for _, n := range names {
+			(*set)[n] = struct{}{}
+		}
+	}
+	return c, nil
+}
+
+// Trash lists what Purge may take.
+func (p *Pool) Trash(context.Context) ([]string, error) { return namesIn(int(p.root.Fd()), TrashDir) }
+
+// DiscardLeaving moves an entry of .tmp that no record speaks of into the trash.
+// It needs no sync: after a power cut the next scan finds it again.
+func (p *Pool) DiscardLeaving(name string) error {
+	return p.toTrash(p.build.fd(), name, name)
+}
+
+// namesIn lists a directory beneath root through a descriptor of its own, so that
+// no other reader's position is moved.
+func namesIn(root int, name string) ([]string, error) {
+	fd, err := openDirAt(root, name)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	d := os.NewFile(uintptr(fd), name)
+	defer d.Close()
+	return d.Readdirnames(-1)
+}

@@ -1,0 +1,235 @@
+package pool
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/crash"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+func check(v state.Volume) error {
+	if !state.ValidID(v.ID) || !state.ValidID(v.UID) {
+		return state.Errorf(state.Invalid, "volume ID %q with UID %q cannot name a directory", v.ID, v.UID)
+	}
+	return nil
+}
+
+// Build makes the volume's directory in .tmp with mkdir, has fill give it what the
+// backend adds (a limit, contents, an owner), writes the record on it and makes all
+// that durable. Leavings of an earlier attempt are moved to the trash first.
+func (p *Pool) Build(v state.Volume, mkdir func(dirfd int, name string) error, fill func(dir *os.File) error) error {
+	if err := check(v); err != nil {
+		return err
+	}
+	name := backend.PassingName(v)
+	err := mkdir(p.build.fd(), name)
+	if errors.Is(err, unix.EEXIST) {
+		if err = p.Discard(v); err == nil {
+			err = mkdir(p.build.fd(), name)
+		}
+	}
+	if err != nil {
+		return full(fmt.Errorf("making %s: %w", filepath.Join(p.path, BuildDir, name), err))
+	}
+	fd, err := openDirAt(p.build.fd(), name)
+	if err != nil {
+		return fmt.Errorf("opening %s: %w", filepath.Join(p.path, BuildDir, name), err)
+	}
+	d := os.NewFile(uintptr(fd), name)
+	defer d.Close()
+	crash.Step(crash.CreateMade)
+	if err := fill(d); err != nil {
+		return full(err)
+	}
+	if err := writeRecord(d, v); err != nil {
+		return full(err)
+	}
+	crash.Step(crash.CreateLabelled)
+	if err := d.Sync(); err != nil {
+		return full(fmt.Errorf("syncing %s: %w", name, err))
+	}
+	if err := p.build.sync.Sync(); err != nil {
+		return full(fmt.Errorf("syncing %s: %w", BuildDir, err))
+	}
+	crash.Step(crash.CreateSynced)
+	return nil
+}
+
+// Place moves what Build made to volumes/ID and returns that.
+func (p *Pool) Place(v state.Volume) (string, error) {
+	if err := check(v); err != nil {
+		return "", err
+	}
+	path := backend.VolumePath(v.ID)
+	err := unix.Renameat2(p.build.fd(), backend.PassingName(v), p.volumes.fd(), v.ID, unix.RENAME_NOREPLACE)
+	switch {
+	case err == nil:
+		return path, nil
+	case errors.Is(err, unix.ENOENT) && p.has(p.volumes, v.ID):
+		return path, nil
+	case errors.Is(err, unix.ENOENT):
+		return "", state.Errorf(state.Lost, "volume %s is in neither %s nor %s of pool %s", v.ID, VolumesDir, BuildDir, p.path)
+	case errors.Is(err, unix.EEXIST):
+		return "", state.Errorf(state.Defect, "%s of pool %s already holds a %s that no record speaks of: move it away", VolumesDir, p.path, v.ID)
+	}
+	return "", fmt.Errorf("placing volume %s: %w", v.ID, err)
+}
+
+// Relabel writes the record on the volume's directory again, durably.
+func (p *Pool) Relabel(v state.Volume) error {
+	f, err := p.open(v, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := writeRecord(f, v); err != nil {
+		return full(err)
+	}
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("syncing volume %s: %w", v.ID, err)
+	}
+	return nil
+}
+
+// Discard moves the volume into the trash, durably, from wherever it is; there may
+// be nothing of it. A directory in volumes/ that another life of the ID made is
+// left alone: its record has another UID.
+func (p *Pool) Discard(v state.Volume) error {
+	if err := check(v); err != nil {
+		return err
+	}
+	for _, from := range []struct {
+		*dir
+		name string
+	}{{p.build, backend.PassingName(v)}, {p.volumes, v.ID}} {
+		if from.dir == p.volumes && p.ofAnotherLife(v) {
+			continue
+		}
+		err := p.toTrash(from.fd(), from.name, backend.PassingName(v))
+		if errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("moving volume %s to %s: %w", v.ID, TrashDir, err)
+		}
+		crash.Step(crash.DeleteRenamed)
+		if err := p.trash.sync.Sync(); err != nil {
+			return fmt.Errorf("syncing %s: %w", TrashDir, err)
+		}
+		if err := from.sync.Sync(); err != nil {
+			return fmt.Errorf("syncing %s: %w", from.Name(), err)
+		}
+		crash.Step(crash.DeleteSynced)
+	}
+	return nil
+}
+
+// toTrash renames an entry into the trash, under another name if there is something
+// of that name already, and even if a pod made it immutable.
+func (p *Pool) toTrash(dirfd int, name, as string) error {
+	to := as
+	for n := 1; ; n++ {
+		err := unix.Renameat2(dirfd, name, p.trash.fd(), to, unix.RENAME_NOREPLACE)
+		switch {
+		case errors.Is(err, unix.EEXIST):
+			to = as + ".again" + strconv.Itoa(n)
+		case errors.Is(err, unix.EPERM) && makeMutable(dirfd, name):
+		default:
+			return err
+		}
+	}
+}
+
+// ofAnotherLife tells whether volumes/ID carries a record with another UID.
+func (p *Pool) ofAnotherLife(v state.Volume) bool {
+	there, err := p.ReadRecord(backend.VolumePath(v.ID))
+	return err == nil && there.UID != v.UID
+}
+
+// Open returns the volume's directory (or image) with O_PATH.
+func (p *Pool) Open(v state.Volume) (*os.File, error) { return p.open(v, unix.O_PATH|unix.O_NOFOLLOW) }
+
+func (p *Pool) open(v state.Volume, flags int) (*os.File, error) {
+	if err := check(v); err != nil {
+		return nil, err
+	}
+	// The volume may be moved from .tmp to volumes between two looks, but not
+	// back: looking in volumes first and last finds it.
+	for _, at := range []struct {
+		*dir
+		name string
+	}{{p.volumes, v.ID}, {p.build, backend.PassingName(v)}, {p.volumes, v.ID}} {
+		fd, err := openAt(at.fd(), at.name, flags)
+		if err == nil {
+			return os.NewFile(uintptr(fd), filepath.Join(at.Name(), at.name)), nil
+		}
+		if !errors.Is(err, unix.ENOENT) {
+			return nil, state.Errorf(state.Lost, "opening volume %s in %s: %w", v.ID, at.Name(), err)
+		}
+	}
+	return nil, state.Errorf(state.Lost, "volume %s is not in pool %s: its directory was removed behind the driver's back", v.ID, p.path)
+}
+
+func (p *Pool) has(d *dir, name string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
+}
+
+// full gives errors that mean "no room on this filesystem" their Reason.
+func full(err error) error {
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EMLINK) {
+		return state.Errorf(state.NoSpace, "the pool's filesystem is full: %w", err)
+	}
+	return err
+}
+
+// maxRecordBytes keeps a record within what ext4 can store beside an inode of 256
+// bytes in one block of 4 KiB, other attributes included.
+const maxRecordBytes = 3 << 10
+
+func writeRecord(f *os.File, v state.Volume) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("record of volume %s: %w", v.ID, err)
+	}
+	if len(b) > maxRecordBytes {
+		return state.Errorf(state.Invalid, "the record of volume %s takes %d bytes, more than %d: use shorter names and parameters", v.ID, len(b), maxRecordBytes)
+	}
+	if err := unix.Fsetxattr(int(f.Fd()), backend.RecordXattr, b, 0); err != nil {
+		return fmt.Errorf("writing the record on volume %s: %w", v.ID, err)
+	}
+	return nil
+}
+
+// ReadRecord returns the record kept with a path of the pool ("volumes/x").
+func (p *Pool) ReadRecord(path string) (state.Volume, error) {
+	var v state.Volume
+	fd, err := openAt(int(p.root.Fd()), path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	if err != nil {
+		return v, fmt.Errorf("opening %s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	b := make([]byte, 64<<10) // the kernel's limit for an attribute
+	n, err := unix.Fgetxattr(fd, backend.RecordXattr, b)
+	if errors.Is(err, unix.ENODATA) {
+		return v, state.Errorf(state.NotFound, "%s carries no record", path)
+	}
+	if err == nil {
+		err = json.Unmarshal(b[:n], &v)
+	}
+	if err != nil {
+		return v, state.Errorf(state.Corrupt, "record of %s: %w", path, err)
+	}
+	if err := check(v); err != nil {
+		return v, state.Errorf(state.Corrupt, "record of %s: %w", path, err)
+	}
+	return v, nil
+}

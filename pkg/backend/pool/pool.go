@@ -1,0 +1,140 @@
+// Package pool is the directory that all backends share: its layout, its marker,
+// and the renames that bring a volume into being and out of it (package backend
+// tells their order).
+//
+// Everything is done beneath three directories that are held open, by names that
+// were checked: no path is walked, no symbolic link followed.
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// The directories of a pool.
+const (
+	VolumesDir = "volumes"
+	BuildDir   = ".tmp"
+	TrashDir   = ".trash"
+)
+
+// Pool is an open pool directory.
+type Pool struct {
+	path   string
+	marker Marker
+
+	root    *os.File
+	volumes *dir
+	build   *dir
+	trash   *dir
+}
+
+// dir is a directory of the pool that is held open and whose fsync is shared.
+type dir struct {
+	*os.File
+	sync groupSync
+}
+
+func (d *dir) fd() int { return int(d.Fd()) }
+
+// Open opens the pool at path, which must carry a marker: see Prepare.
+func Open(path string) (_ *Pool, err error) {
+	root, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, state.Errorf(state.NotReady, "pool directory: %w", err)
+	}
+	p := &Pool{path: path, root: root}
+	defer func() {
+		if err != nil {
+			_ = p.Close()
+		}
+	}()
+	if p.marker, err = readMarker(int(root.Fd()), path); err != nil {
+		return nil, err
+	}
+	for name, d := range map[string]**dir{VolumesDir: &p.volumes, BuildDir: &p.build, TrashDir: &p.trash} {
+		fd, err := openDirAt(int(root.Fd()), name)
+		if err != nil {
+			return nil, state.Errorf(state.NotReady, "pool %s: %s is missing or no directory, though the pool carries a marker: %w", path, name, err)
+		}
+		*d = &dir{File: os.NewFile(uintptr(fd), filepath.Join(path, name))}
+		(*d).sync.fsync = (*d).Sync
+	}
+	return p, nil
+}
+
+// Close releases what the pool holds open.
+func (p *Pool) Close() error {
+	var errs []error
+	for _, d := range []*dir{p.volumes, p.build, p.trash} {
+		if d != nil {
+			errs = append(errs, d.Close())
+		}
+	}
+	return errors.Join(append(errs, p.root.Close())...)
+}
+
+// Path is where the pool is.
+func (p *Pool) Path() string { return p.path }
+
+// Marker is what the pool says of itself.
+func (p *Pool) Marker() Marker { return p.marker }
+
+// StillThere returns nil while the pool's path leads to the pool that was opened,
+// and otherwise says what is there instead: a disk that was unmounted, say.
+func (p *Pool) StillThere() error {
+	now, err := ReadMarker(p.path)
+	if err != nil {
+		return err
+	}
+	if now.UUID != p.marker.UUID {
+		return state.Errorf(state.NotReady, "pool %s was %s and is %s now: mount the disk it was on", p.path, p.marker.UUID, now.UUID)
+	}
+	return nil
+}
+
+// Statfs counts the bytes and inodes of the pool's filesystem.
+func (p *Pool) Statfs() (state.Usage, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(p.volumes.fd(), &st); err != nil {
+		return state.Usage{}, fmt.Errorf("statfs of pool %s: %w", p.path, err)
+	}
+	block := int64(st.Frsize)
+	return state.Usage{
+		TotalBytes: int64(st.Blocks) * block, UsedBytes: int64(st.Blocks-st.Bfree) * block, AvailableBytes: int64(st.Bavail) * block,
+		TotalInodes: int64(st.Files), UsedInodes: int64(st.Files - st.Ffree), AvailableInodes: int64(st.Ffree),
+	}, nil
+}
+
+// FilesystemType returns statfs' f_type of the pool.
+func (p *Pool) FilesystemType() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(p.volumes.fd(), &st); err != nil {
+		return 0, fmt.Errorf("statfs of pool %s: %w", p.path, err)
+	}
+	return int64(st.Type), nil
+}
+
+// beneath refuses everything that could lead out of a directory: "..", symbolic
+// links, other mounts.
+const beneath = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV
+
+func openAt(dirfd int, name string, flags int) (int, error) {
+	for {
+		fd, err := unix.Openat2(dirfd, name, &unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: beneath})
+		if err == unix.EINTR || err == unix.EAGAIN { // EAGAIN: a rename elsewhere raced the lookup
+			continue
+		}
+		return fd, err
+	}
+}
+
+func openDirAt(dirfd int, name string) (int, error) {
+	return openAt(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
+}
