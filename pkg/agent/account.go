@@ -1,0 +1,72 @@
+package agent
+
+import (
+	"context"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// reserve promises bytes of the pool to a volume, or says that there is no room.
+// It is the one place where room is given out, so that concurrent creations never
+// give the same room twice.
+func (p *nodePool) reserve(ctx context.Context, b backend.Backend, bytes int64) error {
+	fs, err := b.Capacity(ctx)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if free := p.available(fs, b.Features()); bytes > free {
+		return state.Errorf(state.NoSpace, "pool %s has room for %d bytes, not for %d: ask for less, or make room", p.o.Name, free, bytes)
+	}
+	p.allocated += bytes
+	return nil
+}
+
+// release gives back what reserve promised, or what a removed volume had.
+func (p *nodePool) release(bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.allocated -= bytes
+}
+
+// countReady keeps the number of volumes that are Ready.
+func (p *nodePool) countReady(by int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.volumes += by
+}
+
+// available is what new volumes may be given, in bytes: what may be promised less
+// what was; where limits are not enforced, no more than is free now. p.mu is held.
+func (p *nodePool) available(fs state.Usage, f backend.Features) int64 {
+	free := int64(float64(fs.TotalBytes)*p.o.Overcommit) - p.o.ReserveBytes - p.allocated
+	if !f.EnforcesLimits {
+		free = min(free, fs.AvailableBytes-p.o.ReserveBytes)
+	}
+	return max(0, free)
+}
+
+// status tells about the pool, for the node's record.
+func (p *nodePool) status(ctx context.Context) state.PoolStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st := state.PoolStatus{Name: p.o.Name, Path: p.o.Path, UUID: p.uuid, AllocatedBytes: p.allocated, Orphans: len(p.orphans)}
+	if p.b == nil {
+		st.Health = []state.Health{{Type: state.Inaccessible, Reason: "PoolRefused", Message: p.refused.Error()}}
+		return st
+	}
+	f := p.b.Features()
+	st.Filesystem, st.EnforcesLimits = f.Filesystem, f.EnforcesLimits
+	fs, err := p.b.Capacity(ctx)
+	if err == nil {
+		err = p.gone
+	}
+	if err != nil {
+		st.Health = []state.Health{{Type: state.Inaccessible, Reason: "PoolGone", Message: err.Error()}}
+		return st
+	}
+	st.Usage, st.AvailableBytes = fs, p.available(fs, f)
+	return st
+}

@@ -1,0 +1,202 @@
+// Package agent makes a node's disk what the records of its volumes say, and
+// writes into their status what it saw. It is the volume logic, once: a new
+// volume, a retry and the recovery after a crash are the same reconciliation.
+//
+//	start   attach the pools ─► scan them against the records ─► reconcile what is unfinished
+//	run     every changed record ─► create | resize | remove
+//	        every few seconds    ─► are the pools still there? refused ones: now?
+//	        in the background    ─► empty the trash, report the node's pools
+//
+// Records of different volumes are reconciled in parallel, one volume's in turn.
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// Publishes knows where volumes are mounted.
+type Publishes interface {
+	// Retire forbids publishes of a volume that is to be removed, until release
+	// is called; InUse if it is published now.
+	Retire(volumeID string) (release func(), err error)
+	// AddPool learns of the publishes that the volumes of another pool have.
+	AddPool(name, dir string) error
+}
+
+// Options say what an agent works on.
+type Options struct {
+	// NodeID is the node whose records are reconciled.
+	NodeID string
+	// Pools are the node's pools, by name.
+	Pools []PoolOptions
+	// Volumes and Nodes are the records.
+	Volumes state.ObservedVolumes
+	Nodes   state.OwnedNodes
+	// Store is the UUID of the store that keeps the records.
+	Store string
+	// CallersShareProcess tells that nobody waits any more for what an earlier
+	// process did not finish: unanswered creations and deletions are undone at
+	// the start. Otherwise they are finished.
+	CallersShareProcess bool
+}
+
+// PoolOptions declare a pool.
+type PoolOptions struct {
+	// Name is how StorageClasses call the pool.
+	Name string
+	// Path is its directory, absolute; it is made if need be.
+	Path string
+	// ReserveBytes is never handed out.
+	ReserveBytes int64
+	// Overcommit multiplies what may be promised; 0 means 1.
+	Overcommit float64
+}
+
+// Agent reconciles one node's volumes. Start it before use.
+type Agent struct {
+	o     Options
+	pools map[string]*nodePool
+
+	publishes Publishes
+	queue     *queue
+	report    *reporter
+	metrics   *metrics
+
+	stop context.CancelFunc
+	work sync.WaitGroup
+}
+
+// parallel bounds how many volumes are reconciled at a time: enough to share each
+// fsync among many, few enough not to crowd out the node.
+const parallel = 64
+
+// New makes an agent; Start brings it to work.
+func New(o Options) *Agent {
+	a := &Agent{o: o, pools: map[string]*nodePool{}}
+	for _, po := range o.Pools {
+		a.pools[po.Name] = newPool(po)
+	}
+	a.queue = newQueue(parallel, a.reconcile)
+	a.report = &reporter{agent: a, kick: make(chan struct{}, 1)}
+	a.metrics = newMetrics(a)
+	return a
+}
+
+// Attach takes the pools into use and scans them. A pool that cannot be used is
+// not an error: it is told in the node's status, and tried again later.
+func (a *Agent) Attach(ctx context.Context) error {
+	if err := a.ensureNode(ctx); err != nil {
+		return err
+	}
+	var errs error
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, p := range a.pools {
+		all.Go(func() {
+			if err := a.attach(ctx, p); err != nil && state.ReasonOf(err) == state.Corrupt {
+				mu.Lock()
+				errs = err
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	return errs
+}
+
+// PoolPaths returns the paths of the pools in use, by name.
+func (a *Agent) PoolPaths() map[string]string {
+	paths := map[string]string{}
+	for name, p := range a.pools {
+		if p.backend() != nil {
+			paths[name] = p.o.Path
+		}
+	}
+	return paths
+}
+
+// Start begins to reconcile. Publishes must know by now what is mounted.
+func (a *Agent) Start(publishes Publishes) {
+	a.publishes = publishes
+	ctx, stop := context.WithCancel(context.Background())
+	a.stop = stop
+	changes := a.o.Volumes.Watch(ctx)
+	a.work.Go(func() {
+		for e := range changes {
+			if !e.Gone && e.Object.Spec.Node == a.o.NodeID {
+				a.queue.add(e.Object.ID)
+			}
+		}
+	})
+	a.resume()
+	a.work.Go(func() { a.report.run(ctx) })
+	a.work.Go(func() { a.inspect(ctx) })
+	for _, p := range a.pools {
+		a.work.Go(func() { a.purge(ctx, p) })
+	}
+	a.report.soon()
+}
+
+// Stop lets the work in hand end and releases the pools. Background removals stop
+// where they are; the next start goes on with them.
+func (a *Agent) Stop() {
+	if a.stop != nil {
+		a.stop()
+	}
+	a.queue.close()
+	a.work.Wait()
+	for _, p := range a.pools {
+		if b := p.backend(); b != nil {
+			if err := b.Close(); err != nil {
+				klog.ErrorS(err, "Closing a pool failed", "pool", p.o.Name)
+			}
+		}
+	}
+}
+
+// inspectEvery is how often pools are looked after.
+const inspectEvery = 5 * time.Second
+
+// inspect looks after the pools: whether those in use are still there, and whether
+// refused ones can be used by now.
+func (a *Agent) inspect(ctx context.Context) {
+	tick := time.NewTicker(inspectEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			a.Inspect(ctx)
+		}
+	}
+}
+
+// Inspect looks at every pool once.
+func (a *Agent) Inspect(ctx context.Context) {
+	for _, p := range a.pools {
+		if p.backend() == nil {
+			if a.attach(ctx, p) == nil {
+				a.resumePool(p)
+			}
+			continue
+		}
+		p.checkStillThere()
+	}
+	a.report.soon()
+}
+
+func (a *Agent) ensureNode(ctx context.Context) error {
+	_, err := a.o.Nodes.Create(ctx, a.o.NodeID, state.NodeSpec{})
+	if err != nil && state.ReasonOf(err) != state.AlreadyExists {
+		return fmt.Errorf("recording node %s: %w", a.o.NodeID, err)
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package agent
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are what the agent counts, and what it tells when it is scraped.
+type metrics struct {
+	agent  *Agent
+	purged *prometheus.CounterVec
+}
+
+func newMetrics(a *Agent) *metrics {
+	return &metrics{agent: a, purged: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "hostpath_csi_trash_removed_inodes_total",
+		Help: "Inodes of deleted volumes removed from the disk.",
+	}, []string{"pool"})}
+}
+
+func perPool(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, []string{"pool"}, nil)
+}
+
+var (
+	descUsable    = perPool("hostpath_csi_pool_usable", "1 if the pool can be used, else 0.")
+	descSize      = perPool("hostpath_csi_pool_size_bytes", "Size of the pool's filesystem.")
+	descFree      = perPool("hostpath_csi_pool_free_bytes", "Free bytes of the pool's filesystem.")
+	descAllocated = perPool("hostpath_csi_pool_allocated_bytes", "Sum of the capacities of the pool's volumes.")
+	descAvailable = perPool("hostpath_csi_pool_available_bytes", "What new volumes of the pool may be given.")
+	descVolumes   = perPool("hostpath_csi_pool_volumes", "Volumes of the pool that are ready.")
+	descOrphans   = perPool("hostpath_csi_pool_orphans", "Directories of the pool that no record speaks of.")
+	descBacklog   = perPool("hostpath_csi_trash_entries", "Deleted volumes whose contents are still being removed.")
+	descReconcile = prometheus.NewDesc("hostpath_csi_reconciling_volumes", "Volumes being reconciled, or waiting for it.", nil, nil)
+)
+
+// Collectors returns what the agent offers to Prometheus.
+func (a *Agent) Collectors() []prometheus.Collector {
+	return []prometheus.Collector{a.metrics.purged, a.metrics}
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descUsable, descSize, descFree, descAllocated, descAvailable, descVolumes, descOrphans, descBacklog, descReconcile} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(descReconcile, float64(m.agent.queue.length()))
+	for _, st := range m.agent.poolStatuses(context.Background()) {
+		usable := 0.0
+		if st.Usable() {
+			usable = 1
+		}
+		gauge(descUsable, usable, st.Name)
+		gauge(descSize, float64(st.Usage.TotalBytes), st.Name)
+		gauge(descFree, float64(st.Usage.AvailableBytes), st.Name)
+		gauge(descAllocated, float64(st.AllocatedBytes), st.Name)
+		gauge(descAvailable, float64(st.AvailableBytes), st.Name)
+		gauge(descOrphans, float64(st.Orphans), st.Name)
+		p := m.agent.pools[st.Name]
+		p.mu.Lock()
+		volumes, backlog := p.volumes, p.backlog
+		p.mu.Unlock()
+		gauge(descVolumes, float64(volumes), st.Name)
+		gauge(descBacklog, float64(backlog), st.Name)
+	}
+}

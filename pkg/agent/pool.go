@@ -1,0 +1,153 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+
+	"k8s.io/klog/v2"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// nodePool is one pool of the node, and the account of what was promised of it.
+type nodePool struct {
+	o PoolOptions
+
+	mu        sync.Mutex
+	b         backend.Backend // nil while the pool is refused
+	uuid      string
+	refused   error // why b is nil
+	gone      error // why a pool in use cannot be used now
+	allocated int64 // bytes promised to volumes, those being built included
+	volumes   int   // of them, those that are Ready
+	orphans   []string
+	backlog   int // entries of .trash that wait for their removal
+	// unfinished are the volumes that the scan found in the midst of something.
+	unfinished []string
+
+	purgeWanted chan struct{} // of capacity one
+}
+
+func newPool(o PoolOptions) *nodePool {
+	if o.Overcommit == 0 {
+		o.Overcommit = 1
+	}
+	return &nodePool{o: o, purgeWanted: make(chan struct{}, 1),
+		refused: state.Errorf(state.NotReady, "pool %s was not looked at yet", o.Name)}
+}
+
+// backend returns the pool's backend, nil while the pool is refused.
+func (p *nodePool) backend() backend.Backend {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.b
+}
+
+// usable returns the pool's backend, or why there is none.
+func (p *nodePool) usable() (backend.Backend, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.b == nil:
+		return nil, p.refused
+	case p.gone != nil:
+		return nil, p.gone
+	}
+	return p.b, nil
+}
+
+// attach takes a pool into use: checks whose it is, marks a new one, opens it and
+// scans it against the records.
+//
+// Durable steps for a new pool: the marker, which names this store; then the
+// node's record, which names the pool's UUID. A crash between leaves a pool of
+// this store that the record does not know: it is taken.
+func (a *Agent) attach(ctx context.Context, p *nodePool) error {
+	b, uuid, err := a.openPool(ctx, p.o)
+	if err == nil {
+		err = a.scan(ctx, p, b)
+		if err == nil && a.publishes != nil { // else they are about to be read for all pools
+			err = a.publishes.AddPool(p.o.Name, p.o.Path)
+		}
+		if err != nil {
+			err = errors.Join(err, b.Close())
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err != nil {
+		if p.refused == nil || p.refused.Error() != err.Error() {
+			klog.ErrorS(err, "Pool cannot be used", "pool", p.o.Name, "path", p.o.Path)
+		}
+		p.refused = err
+		return err
+	}
+	p.b, p.uuid, p.refused = b, uuid, nil
+	f := b.Features()
+	klog.InfoS("Pool in use", "pool", p.o.Name, "path", p.o.Path, "uuid", uuid, "filesystem", f.Filesystem,
+		"enforcesLimits", f.EnforcesLimits, "volumes", p.volumes, "orphans", len(p.orphans))
+	return nil
+}
+
+func (a *Agent) openPool(ctx context.Context, o PoolOptions) (backend.Backend, string, error) {
+	node, err := a.o.Nodes.Get(ctx, a.o.NodeID)
+	if err != nil {
+		return nil, "", err
+	}
+	known := node.Spec.Pools[o.Name]
+	m, err := pool.ReadMarker(o.Path)
+	switch {
+	case errors.Is(err, pool.ErrNoMarker) && known != "":
+		return nil, "", state.Errorf(state.NotReady, "%w, though pool %s (%s) was here: mount the disk it is on", err, o.Name, known)
+	case errors.Is(err, pool.ErrNoMarker):
+		if err := pool.Prepare(o.Path, a.o.Store); err != nil {
+			return nil, "", err
+		}
+		m, err = pool.ReadMarker(o.Path)
+	}
+	switch {
+	case err != nil:
+		return nil, "", err
+	case known != "" && known != m.UUID:
+		return nil, "", state.Errorf(state.NotReady, "pool %s is %s, but %s holds %s: mount the right disk there", o.Name, known, o.Path, m.UUID)
+	case m.Store != a.o.Store:
+		return nil, "", state.Errorf(state.NotReady, "pool %s at %s belongs to store %s, not to this one (%s): "+
+			"bring that store back, or rebuild this one from the pools with 'hostpath-csi recover'", o.Name, o.Path, m.Store, a.o.Store)
+	}
+	if known == "" {
+		_, err := a.o.Nodes.UpdateSpec(ctx, a.o.NodeID, func(spec *state.NodeSpec) error {
+			pools := maps.Clone(spec.Pools)
+			if pools == nil {
+				pools = map[string]string{}
+			}
+			pools[o.Name] = m.UUID
+			spec.Pools = pools
+			return nil
+		})
+		if err != nil {
+			return nil, "", err
+		}
+	}
+	b, err := openBackend(o.Path)
+	return b, m.UUID, err
+}
+
+// checkStillThere notices a pool whose disk went away, and one that came back.
+func (p *nodePool) checkStillThere() {
+	b := p.backend()
+	gone := b.StillThere()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if (gone == nil) != (p.gone == nil) {
+		if gone != nil {
+			klog.ErrorS(gone, "Pool went away", "pool", p.o.Name, "path", p.o.Path)
+		} else {
+			klog.InfoS("Pool came back", "pool", p.o.Name, "path", p.o.Path)
+		}
+	}
+	p.gone = gone
+}

@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"k8s.io/klog/v2"
+)
+
+// wakePurge tells that there is something in the trash.
+func (p *nodePool) wakePurge() {
+	select {
+	case p.purgeWanted <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	purgeRetry       = time.Minute
+	purgeLogInterval = 10 * time.Second
+)
+
+// purge empties a pool's trash, one entry at a time, whenever something is put
+// there, until ctx ends. What cannot be removed is tried again later.
+func (a *Agent) purge(ctx context.Context, p *nodePool) {
+	retry := time.NewTimer(purgeRetry)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.purgeWanted:
+		case <-retry.C:
+		}
+		retry.Reset(purgeRetry)
+		a.purgeOnce(ctx, p)
+	}
+}
+
+func (a *Agent) purgeOnce(ctx context.Context, p *nodePool) {
+	b := p.backend()
+	if b == nil {
+		return
+	}
+	entries, err := b.Trash(ctx)
+	if err != nil {
+		klog.ErrorS(err, "Listing the trash failed", "pool", p.o.Name)
+		return
+	}
+	p.setBacklog(len(entries))
+	for i, name := range entries {
+		removed, logged := 0, time.Now()
+		err := b.Purge(ctx, name, func(inodes int) {
+			removed += inodes
+			a.metrics.purged.WithLabelValues(p.o.Name).Add(float64(inodes))
+			if time.Since(logged) >= purgeLogInterval {
+				logged = time.Now()
+				klog.InfoS("Removing a deleted volume", "pool", p.o.Name, "entry", name, "inodesRemoved", removed, "entriesLeft", len(entries)-i)
+			}
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			klog.ErrorS(err, "Removing a deleted volume failed; it will be tried again", "pool", p.o.Name, "entry", name, "inodesRemoved", removed)
+			continue
+		}
+		p.setBacklog(len(entries) - i - 1)
+		klog.V(2).InfoS("Removed a deleted volume", "pool", p.o.Name, "entry", name, "inodesRemoved", removed)
+	}
+	a.report.soon()
+}
+
+func (p *nodePool) setBacklog(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.backlog = n
+}

@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// reporter writes the node's status: soon after something changed, but not for
+// every change on its own.
+type reporter struct {
+	agent *Agent
+	kick  chan struct{} // of capacity one
+}
+
+// reportPause is the least time between two reports.
+const reportPause = 50 * time.Millisecond
+
+// soon asks for a report.
+func (r *reporter) soon() {
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (r *reporter) run(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.kick:
+		}
+		if err := r.write(ctx); err != nil && ctx.Err() == nil {
+			klog.ErrorS(err, "Reporting the node's pools failed", "node", r.agent.o.NodeID)
+		}
+		pause.Reset(reportPause)
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
+	}
+}
+
+func (r *reporter) write(ctx context.Context) error {
+	pools := r.agent.poolStatuses(ctx)
+	_, err := r.agent.o.Nodes.UpdateStatus(ctx, r.agent.o.NodeID, func(st *state.NodeStatus) error {
+		st.Pools = pools
+		return nil
+	})
+	return err
+}
+
+// poolStatuses tells about every pool, in the order of their names.
+func (a *Agent) poolStatuses(ctx context.Context) []state.PoolStatus {
+	all := make([]state.PoolStatus, 0, len(a.pools))
+	for _, p := range a.pools {
+		all = append(all, p.status(ctx))
+	}
+	slices.SortFunc(all, func(x, y state.PoolStatus) int { return cmp.Compare(x.Name, y.Name) })
+	return all
+}

@@ -1,0 +1,170 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"k8s.io/klog/v2"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+const scanPage = 1000
+
+// lostReason marks, among a volume's health conditions, the one that scan sets.
+const lostReason = "DirectoryMissing"
+
+// scan compares a pool with the records, before the pool is used:
+//
+//	record               on the disk          what is done
+//	Ready                volumes/ID           nothing; a lost volume that came back is healthy again
+//	Ready                .tmp/ID.UID          placed: the crash came between commit and rename
+//	any                  only .trash/ID.UID   finalized: the crash came between rename and commit
+//	Ready                nothing              health DATA_LOSS; never made again empty
+//	Pending, Failed      anything or nothing  nobody was answered: undone, or done, as
+//	                                          Options.CallersShareProcess says
+//	Ready, changed       volumes/ID           reconciled once the agent works
+//	none                 .tmp/X               moved to the trash
+//	none                 volumes/X            an orphan: reported, never touched
+func (a *Agent) scan(ctx context.Context, p *nodePool, b backend.Backend) error {
+	disk, err := b.Contents(ctx)
+	if err != nil {
+		return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
+	}
+	s := scan{a: a, p: p, b: b, disk: disk}
+	for page := (state.Page{Limit: scanPage}); ; {
+		records, next, err := a.o.Volumes.List(ctx, page)
+		if err != nil {
+			return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
+		}
+		for _, v := range records {
+			if v.Spec.Node != a.o.NodeID || v.Spec.Pool != p.o.Name {
+				continue
+			}
+			if err := s.volume(ctx, v); err != nil {
+				return fmt.Errorf("scanning pool %s: volume %s: %w", p.o.Name, v.ID, err)
+			}
+		}
+		if next == "" {
+			break
+		}
+		page.After = next
+	}
+	for name := range disk.Building {
+		if err := b.DiscardLeaving(name); err != nil {
+			return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
+		}
+	}
+	s.finish()
+	return nil
+}
+
+// scan is one scan: disk shrinks by what records speak of, and what is left of it
+// is nobody's.
+type scan struct {
+	a    *Agent
+	p    *nodePool
+	b    backend.Backend
+	disk backend.Contents
+
+	allocated  int64
+	ready      int
+	unfinished []string
+}
+
+func (s *scan) volume(ctx context.Context, v state.Volume) error {
+	passing := backend.PassingName(v)
+	_, placed := s.disk.Volumes[v.ID]
+	_, built := s.disk.Building[passing]
+	_, trashed := s.disk.Trash[passing]
+	delete(s.disk.Volumes, v.ID)
+
+	switch ready := v.Status.Phase == state.Ready; {
+	case trashed && !placed && !built:
+		klog.InfoS("Finishing a deletion that a crash cut short", "volumeID", v.ID, "pool", s.p.o.Name)
+		return s.a.o.Volumes.Finalize(ctx, v.ID, v.UID)
+	case !ready && s.a.o.CallersShareProcess:
+		klog.InfoS("Undoing a creation that a crash cut short", "volumeID", v.ID, "pool", s.p.o.Name)
+		delete(s.disk.Building, passing)
+		if err := s.b.Discard(ctx, v); err != nil {
+			return err
+		}
+		return s.a.o.Volumes.Finalize(ctx, v.ID, v.UID)
+	case !ready:
+		delete(s.disk.Building, passing)
+		s.unfinished = append(s.unfinished, v.ID)
+		return nil
+	}
+	s.ready++
+	s.allocated += v.Status.CapacityBytes
+	if v.DeletedAt != nil || v.Status.ObservedGeneration < v.Generation {
+		s.unfinished = append(s.unfinished, v.ID)
+	}
+	if !placed && built {
+		delete(s.disk.Building, passing)
+		if _, err := s.b.Place(ctx, v); err != nil {
+			return err
+		}
+		placed = true
+	}
+	return s.health(ctx, v, placed)
+}
+
+// health sets or clears the condition that the volume's data is gone.
+func (s *scan) health(ctx context.Context, v state.Volume, there bool) error {
+	isLost := func(h state.Health) bool { return h.Reason == lostReason }
+	if there == !slices.ContainsFunc(v.Status.Health, isLost) {
+		return nil
+	}
+	if there {
+		klog.InfoS("A lost volume is back", "volumeID", v.ID, "pool", s.p.o.Name)
+	} else {
+		klog.ErrorS(nil, "A volume's directory is missing", "volumeID", v.ID, "pool", s.p.o.Name, "path", v.Status.Path)
+	}
+	_, err := s.a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
+		st.Health = slices.DeleteFunc(st.Health, isLost)
+		if !there {
+			st.Health = append(st.Health, state.Health{Type: state.DataLoss, Reason: lostReason,
+				Message: fmt.Sprintf("%s is not in pool %s any more: bring it back from a copy and restart the driver, or delete the volume", st.Path, s.p.o.Name)})
+		}
+		return nil
+	})
+	return err
+}
+
+// finish puts what was found into the pool's account.
+func (s *scan) finish() {
+	orphans := make([]string, 0, len(s.disk.Volumes))
+	for name := range s.disk.Volumes {
+		orphans = append(orphans, name)
+	}
+	slices.Sort(orphans)
+	if len(orphans) > 0 {
+		klog.InfoS("Pool holds directories that no record speaks of; they are left alone", "pool", s.p.o.Name,
+			"orphans", len(orphans), "first", orphans[0])
+	}
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	s.p.allocated, s.p.volumes, s.p.orphans, s.p.unfinished = s.allocated, s.ready, orphans, s.unfinished
+	s.p.backlog = len(s.disk.Trash)
+	s.p.wakePurge()
+}
+
+// resume has the volumes reconciled that a crash or a restart left unfinished.
+func (a *Agent) resume() {
+	for _, p := range a.pools {
+		a.resumePool(p)
+	}
+}
+
+func (a *Agent) resumePool(p *nodePool) {
+	p.mu.Lock()
+	unfinished := p.unfinished
+	p.unfinished = nil
+	p.mu.Unlock()
+	for _, id := range unfinished {
+		a.queue.add(id)
+	}
+}

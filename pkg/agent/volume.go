@@ -1,0 +1,188 @@
+package agent
+
+import (
+	"context"
+
+	"k8s.io/klog/v2"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/crash"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// reconcile makes the disk what the volume's record says. What fails for a reason
+// that the caller must know goes into the record's status; what merely could not
+// be written there is logged, and done again at the next start.
+func (a *Agent) reconcile(ctx context.Context, id string) {
+	v, err := a.o.Volumes.Get(ctx, id)
+	if state.ReasonOf(err) == state.NotFound {
+		return
+	}
+	switch phase := v.Status.Phase; {
+	case err != nil:
+	case v.DeletedAt != nil:
+		err = a.remove(ctx, v)
+	case phase == "" || phase == state.Pending:
+		crash.Step(crash.CreateRecorded)
+		err = a.create(ctx, v)
+	case phase == state.Ready && v.Status.ObservedGeneration < v.Generation:
+		crash.Step(crash.ExpandRecorded)
+		err = a.resize(ctx, v)
+	}
+	if err != nil {
+		klog.ErrorS(err, "Reconciling a volume failed", "volumeID", id, "pool", v.Spec.Pool)
+	}
+}
+
+// create builds the volume; package backend tells the order of its durable steps.
+// A volume that cannot be built leaves nothing on the disk and says in its status
+// why.
+func (a *Agent) create(ctx context.Context, v state.Volume) error {
+	b, release, err := a.build(ctx, v)
+	if err != nil {
+		return a.fail(ctx, v, err)
+	}
+	crash.Step(crash.CreateCommitting)
+	p := a.pools[v.Spec.Pool]
+	_, err = a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
+		*st = state.VolumeStatus{Phase: state.Ready, Path: backend.VolumePath(v.ID), CapacityBytes: v.Spec.CapacityBytes,
+			Enforced: b.Features().EnforcesLimits, ObservedGeneration: v.Generation}
+		return nil
+	})
+	if err != nil {
+		release()
+		return err
+	}
+	p.countReady(+1)
+	a.report.soon()
+	crash.Step(crash.CreateCommitted)
+	// The caller is being answered meanwhile: Backend.Open finds the volume in
+	// either place.
+	_, err = b.Place(ctx, v)
+	crash.Step(crash.CreatePlaced)
+	return err
+}
+
+// build reserves the volume's room and builds it there. release undoes the
+// reservation.
+func (a *Agent) build(ctx context.Context, v state.Volume) (b backend.Backend, release func(), err error) {
+	p, err := a.pool(v.Spec.Pool)
+	if err != nil {
+		return nil, nil, err
+	}
+	if b, err = p.usable(); err != nil {
+		return nil, nil, err
+	}
+	if err = p.reserve(ctx, b, v.Spec.CapacityBytes); err != nil {
+		return nil, nil, err
+	}
+	release = func() { p.release(v.Spec.CapacityBytes) }
+	if err = b.Build(ctx, v); err != nil {
+		release()
+		if derr := b.Discard(ctx, v); derr != nil {
+			klog.ErrorS(derr, "Discarding a volume that could not be built failed", "volumeID", v.ID)
+		}
+		p.wakePurge()
+		return nil, nil, err
+	}
+	return b, release, nil
+}
+
+// fail writes into the volume's status why it cannot be.
+func (a *Agent) fail(ctx context.Context, v state.Volume, why error) error {
+	klog.V(2).InfoS("Volume cannot be built", "volumeID", v.ID, "pool", v.Spec.Pool, "reason", state.ReasonOf(why), "err", why)
+	_, err := a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
+		st.Phase, st.Reason, st.Message, st.ObservedGeneration = state.Failed, state.ReasonOf(why), why.Error(), v.Generation
+		return nil
+	})
+	return err
+}
+
+// resize puts the size of v.Spec in force. One that cannot be leaves the old size
+// in force and says in the status why.
+func (a *Agent) resize(ctx context.Context, v state.Volume) error {
+	p, err := a.pool(v.Spec.Pool)
+	if err != nil {
+		return a.refuse(ctx, v, err)
+	}
+	b, err := p.usable()
+	if err != nil {
+		return a.refuse(ctx, v, err)
+	}
+	more := v.Spec.CapacityBytes - v.Status.CapacityBytes
+	if more > 0 {
+		if err := p.reserve(ctx, b, more); err != nil {
+			return a.refuse(ctx, v, err)
+		}
+	}
+	if more != 0 {
+		if err := b.Resize(ctx, v); err != nil {
+			if more > 0 {
+				p.release(more)
+			}
+			return a.refuse(ctx, v, err)
+		}
+	}
+	crash.Step(crash.ExpandResized)
+	_, err = a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
+		st.CapacityBytes, st.Reason, st.Message, st.ObservedGeneration = v.Spec.CapacityBytes, "", "", v.Generation
+		return nil
+	})
+	if more < 0 { // an expansion that the controller took back
+		p.release(-more)
+	}
+	a.report.soon()
+	crash.Step(crash.ExpandCommitted)
+	return err
+}
+
+// refuse writes into a living volume's status why what was asked of it is not done.
+func (a *Agent) refuse(ctx context.Context, v state.Volume, why error) error {
+	klog.V(2).InfoS("Change of a volume refused", "volumeID", v.ID, "reason", state.ReasonOf(why), "err", why)
+	_, err := a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
+		st.Reason, st.Message, st.ObservedGeneration = state.ReasonOf(why), why.Error(), v.Generation
+		return nil
+	})
+	return err
+}
+
+// remove takes the volume off the disk and ends its record. One that is in use
+// stays, and its status says so: the controller takes the deletion back.
+func (a *Agent) remove(ctx context.Context, v state.Volume) error {
+	crash.Step(crash.DeleteRecorded)
+	p, err := a.pool(v.Spec.Pool)
+	if err != nil {
+		return a.refuse(ctx, v, err)
+	}
+	b, err := p.usable()
+	if err != nil {
+		return a.refuse(ctx, v, err)
+	}
+	release, err := a.publishes.Retire(v.ID)
+	if err != nil {
+		return a.refuse(ctx, v, err)
+	}
+	defer release()
+	if err := b.Discard(ctx, v); err != nil {
+		return a.refuse(ctx, v, err)
+	}
+	p.wakePurge()
+	if err := a.o.Volumes.Finalize(ctx, v.ID, v.UID); err != nil {
+		return err
+	}
+	if v.Status.Phase == state.Ready {
+		p.release(v.Status.CapacityBytes)
+		p.countReady(-1)
+	}
+	a.report.soon()
+	crash.Step(crash.DeleteFinalized)
+	return nil
+}
+
+func (a *Agent) pool(name string) (*nodePool, error) {
+	p := a.pools[name]
+	if p == nil {
+		return nil, state.Errorf(state.NotReady, "node %s has no pool %q", a.o.NodeID, name)
+	}
+	return p, nil
+}
