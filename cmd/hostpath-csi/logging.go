@@ -1,0 +1,54 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+
+	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
+)
+
+// logOptions are the flags about logging that every long-running command has.
+type logOptions struct {
+	format    string
+	verbosity int
+}
+
+func (o *logOptions) addFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.format, "log-format", "text", "how to log: text or json")
+	flags.IntVarP(&o.verbosity, "v", "v", 0, "how much to log: 0 what an operator must know, 2 refused calls, 4 every call, 5 requests (without secrets)")
+}
+
+// apply sets up logging to w.
+func (o *logOptions) apply(w io.Writer) error {
+	if o.verbosity < 0 {
+		return fmt.Errorf("-v is %d; it takes 0 or more", o.verbosity)
+	}
+	var klogFlags flag.FlagSet
+	klog.InitFlags(&klogFlags)
+	if err := klogFlags.Set("v", strconv.Itoa(o.verbosity)); err != nil {
+		return err
+	}
+	switch o.format {
+	case "text":
+		klog.LogToStderr(false)
+		klog.SetOutput(w)
+	case "json":
+		handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.Level(-o.verbosity), ReplaceAttr: durationsAsText})
+		klog.SetSlogLogger(slog.New(handler))
+	default:
+		return fmt.Errorf("--log-format is %q; it takes text or json", o.format)
+	}
+	return nil
+}
+
+// durationsAsText shows "1.5ms" where slog would show nanoseconds.
+func durationsAsText(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		return slog.String(a.Key, a.Value.Duration().String())
+	}
+	return a
+}

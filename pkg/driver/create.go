@@ -1,0 +1,227 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/config"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// wanted is a CreateVolumeRequest that was found to make sense.
+type wanted struct {
+	id         string
+	name       string
+	size       size
+	kind       state.AccessType
+	access     []access
+	parameters config.Parameters
+	source     *state.Source
+	topology   *csi.TopologyRequirement
+}
+
+// CreateVolume declares a volume and answers once the node's agent has built it.
+// A call that comes again finds the volume of its name, whatever became of the
+// first: ready, being built, or failed and thus to be tried anew.
+func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
+	want, err := parseCreate(req)
+	if err != nil {
+		return nil, err
+	}
+	end, err := c.inFlight.begin(want.id, "volume "+want.id)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	v, err := c.findOrDeclare(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	v, err = state.Await(ctx, c.volumes, want.id, func(v state.Volume) (bool, error) {
+		return v.Status.Phase == state.Ready || v.Status.Phase == state.Failed, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("creating volume %s: %w", want.id, err)
+	}
+	if v.Status.Phase == state.Failed {
+		// What failed leaves nothing, its record included.
+		if err := c.clear(ctx, v); err != nil {
+			return nil, err
+		}
+		return nil, state.Errorf(v.Status.Reason, "creating volume %s: %s", want.id, v.Status.Message)
+	}
+	return &csi.CreateVolumeResponse{Volume: toCSI(v)}, nil
+}
+
+func parseCreate(req *csi.CreateVolumeRequest) (w wanted, err error) {
+	if err = checkName("name", req.GetName()); err != nil {
+		return w, err
+	}
+	w.name, w.id, w.topology = req.GetName(), state.VolumeID(req.GetName()), req.GetAccessibilityRequirements()
+	if w.size, err = parseSize(req.GetCapacityRange()); err != nil {
+		return w, err
+	}
+	if w.kind, w.access, err = parseCapabilities(req.GetVolumeCapabilities()); err != nil {
+		// No volume of ours could ever have it: for CreateVolume that is an
+		// argument to be mended.
+		return w, state.Errorf(state.Invalid, "%w", err)
+	}
+	if w.parameters, err = config.ParseParameters(req.GetParameters()); err != nil {
+		return w, err
+	}
+	if len(req.GetMutableParameters()) > 0 {
+		return w, state.Errorf(state.Invalid, "mutable_parameters: this driver has none")
+	}
+	switch s := req.GetVolumeContentSource(); {
+	case s.GetSnapshot() != nil:
+		return w, state.Errorf(state.Invalid, "volume_content_source: this driver makes no volumes from snapshots")
+	case s.GetVolume() != nil:
+		return w, state.Errorf(state.Invalid, "volume_content_source: this driver makes no volumes from volumes")
+	case s != nil:
+		return w, state.Errorf(state.Invalid, "volume_content_source is of an unknown type")
+	}
+	return w, nil
+}
+
+// findOrDeclare returns the record for what is wanted: the one that is there, if
+// it was asked for in the same words, or a new one.
+func (c *controller) findOrDeclare(ctx context.Context, want wanted) (state.Volume, error) {
+	for {
+		v, err := c.volumes.Get(ctx, want.id)
+		if state.ReasonOf(err) == state.NotFound {
+			var spec state.VolumeSpec
+			if spec, err = c.specify(ctx, want); err != nil {
+				return v, err
+			}
+			v, err = c.volumes.Create(ctx, want.id, spec)
+			if state.ReasonOf(err) == state.AlreadyExists {
+				continue // somebody was faster; see whether it is what we want
+			}
+			return v, err
+		}
+		switch {
+		case err != nil:
+			return v, err
+		case v.DeletedAt != nil:
+			// It is on its way out; the name is free once it is gone.
+			err = state.AwaitGone(ctx, c.volumes, v.ID, v.UID, state.Refused)
+		case v.Status.Phase == state.Failed:
+			err = c.clear(ctx, v)
+		default:
+			return v, compatible(v, want)
+		}
+		if err != nil {
+			return v, fmt.Errorf("waiting for the end of an earlier volume %s: %w", v.ID, err)
+		}
+	}
+}
+
+// specify chooses the place of a new volume. It does not promise the room there:
+// that is for the agent, which alone knows it exactly.
+func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec, error) {
+	bytes := want.size.choose()
+	places, err := c.places(ctx, want.parameters.Pool, want.topology)
+	if err != nil {
+		return state.VolumeSpec{}, err
+	}
+	at, err := pick(places, bytes, want)
+	if err != nil {
+		return state.VolumeSpec{}, err
+	}
+	p := want.parameters
+	return state.VolumeSpec{Name: want.name, Node: at.node, Pool: at.pool.Name, CapacityBytes: bytes, AccessType: want.kind,
+		Source: want.source, Mode: p.Mode, UserID: p.UserID, GroupID: p.GroupID, OnDelete: p.OnDelete, Claim: p.Claim}, nil
+}
+
+// pick returns the first place that is usable, preferring those with room; one
+// without room by the last report is left for the agent to refuse, which knows better.
+func pick(places []place, bytes int64, want wanted) (place, error) {
+	if len(places) == 0 {
+		return place{}, state.Errorf(state.NotReady, "no node with pool %s satisfies accessibility_requirements", poolName(want.parameters.Pool))
+	}
+	var usable []place
+	var why error
+	largest := int64(0)
+	for _, p := range places {
+		largest = max(largest, p.pool.Usage.TotalBytes)
+		if err := serves(p, want); err != nil {
+			why = err
+			continue
+		}
+		usable = append(usable, p)
+	}
+	if len(usable) == 0 {
+		return place{}, why
+	}
+	for _, p := range usable {
+		if p.pool.AvailableBytes >= bytes {
+			return p, nil
+		}
+	}
+	if bytes > largest {
+		return place{}, state.Errorf(state.OutOfRange, "capacity_range.required_bytes is %d; the largest pool that may take the volume has %d", bytes, largest)
+	}
+	return usable[0], nil
+}
+
+func poolName(name string) string {
+	if name == "" {
+		return "of any name"
+	}
+	return quote(name)
+}
+
+// serves returns nil if the pool can be used and can give what is wanted.
+func serves(p place, want wanted) error {
+	if !p.pool.Usable() {
+		return state.Errorf(state.NotReady, "pool %s of node %s cannot be used: %s", p.pool.Name, p.node, p.pool.Health[0].Message)
+	}
+	return fitsFilesystem(want.access, p.pool.Filesystem, p.pool.Name)
+}
+
+// fitsFilesystem refuses an fs_type other than what the pool has: a volume is a
+// directory there, and not formatted.
+func fitsFilesystem(all []access, filesystem, pool string) error {
+	for _, a := range all {
+		if a.fsType != "" && a.fsType != filesystem {
+			return state.Errorf(state.Invalid, "volume_capability.mount.fs_type is %s; pool %s is %s: leave fs_type empty or give that", quote(a.fsType), pool, filesystem)
+		}
+	}
+	return nil
+}
+
+// compatible returns nil if the volume is what is wanted, and otherwise what differs.
+func compatible(v state.Volume, want wanted) error {
+	differs := func(field string, has, wants any) error {
+		return state.Errorf(state.AlreadyExists, "volume %s exists with another %s: it has %v, asked for is %v", v.ID, field, has, wants)
+	}
+	p := want.parameters
+	switch {
+	case v.Spec.Name != want.name:
+		return differs("name", quote(v.Spec.Name), quote(want.name))
+	case !want.size.holds(v.Spec.CapacityBytes):
+		return differs("capacity_range", v.Spec.CapacityBytes, fmt.Sprintf("%d to %d", want.size.least, want.size.most))
+	case v.Spec.AccessType != want.kind:
+		return differs("access type", v.Spec.AccessType, want.kind)
+	case p.Pool != "" && p.Pool != v.Spec.Pool:
+		return differs("parameter pool", v.Spec.Pool, p.Pool)
+	case p.Mode != v.Spec.Mode:
+		return differs("parameter mode", fmt.Sprintf("%#o", v.Spec.Mode), fmt.Sprintf("%#o", p.Mode))
+	case p.UserID != v.Spec.UserID:
+		return differs("parameter uid", v.Spec.UserID, p.UserID)
+	case p.GroupID != v.Spec.GroupID:
+		return differs("parameter gid", v.Spec.GroupID, p.GroupID)
+	case p.OnDelete != v.Spec.OnDelete:
+		return differs("parameter onDelete", v.Spec.OnDelete, p.OnDelete)
+	case !allowed(v.Spec.Node, want.topology):
+		return differs("topology", v.Spec.Node, "a node that accessibility_requirements allow")
+	}
+	return nil
+}
+
+// toCSI tells a CO about a volume.
+func toCSI(v state.Volume) *csi.Volume {
+	return &csi.Volume{VolumeId: v.ID, CapacityBytes: v.Status.CapacityBytes, AccessibleTopology: []*csi.Topology{topologyOf(v.Spec.Node)}}
+}

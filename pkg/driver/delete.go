@@ -1,0 +1,64 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// DeleteVolume asks for the volume's end and answers once its data is out of the
+// way and its record gone; the space is freed in the background. A volume in use
+// stays as it is.
+func (c *controller) DeleteVolume(ctx context.Context, req *csi.DeleteVolumeRequest) (*csi.DeleteVolumeResponse, error) {
+	id := req.GetVolumeId()
+	if err := checkID("volume_id", id); err != nil {
+		return nil, err
+	}
+	end, err := c.inFlight.begin(id, "volume "+quote(id))
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	v, err := c.volumes.Get(ctx, id)
+	if err == nil {
+		err = c.clear(ctx, v)
+	}
+	if err != nil && state.ReasonOf(err) != state.NotFound {
+		return nil, err
+	}
+	return &csi.DeleteVolumeResponse{}, nil
+}
+
+// clear has a volume removed and waits until that is done. Where the agent refuses,
+// the deletion is taken back before the refusal is told: it must not happen later,
+// when nobody asks for it any more.
+func (c *controller) clear(ctx context.Context, v state.Volume) error {
+	if v.DeletedAt != nil && state.Refused(v) != nil {
+		// A refusal that a crash kept from being told. Ask anew.
+		if err := c.volumes.Keep(ctx, v.ID, v.UID); err != nil {
+			return err
+		}
+	}
+	if err := c.volumes.Delete(ctx, v.ID); err != nil {
+		return err
+	}
+	var refused error
+	err := state.AwaitGone(ctx, c.volumes, v.ID, v.UID, func(v state.Volume) error {
+		if v.DeletedAt != nil {
+			refused = state.Refused(v)
+		}
+		return refused
+	})
+	if refused != nil {
+		if kerr := c.volumes.Keep(ctx, v.ID, v.UID); kerr != nil {
+			return fmt.Errorf("taking back the deletion of volume %s: %w", v.ID, kerr)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("deleting volume %s: %w", v.ID, err)
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+// Package driver is the CSI services: it checks what a CO asks for, writes it into
+// the records, waits until the node's agent has made it so, and answers. It is the
+// only package that speaks gRPC.
+//
+//	server.go       socket, interceptors, health, reflection
+//	identity.go     who this is, and whether it is well
+//	create.go       CreateVolume            node.go     NodeGetInfo, capabilities
+//	delete.go       DeleteVolume            publish.go  NodePublish-, NodeUnpublishVolume
+//	expand.go       ControllerExpandVolume  stats.go    NodeGetVolumeStats
+//	list.go         ListVolumes, ...        health.go   volume and storage health (CSI 1.13)
+//	capacity.go     GetCapacity
+//	topology.go     which node and pool
+//	validate.go     the CSI spec's general rules for names, IDs and sizes
+//	errors.go       Reason -> gRPC code
+//
+// Service methods return domain errors (package state); an interceptor turns them
+// into statuses.
+package driver
+
+import (
+	"context"
+	"os"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/mount"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// Name is the driver's name, as StorageClasses and CSIDriver objects call it.
+const Name = "hostpath-csi.dev"
+
+// TopologyKey is the topology segment that names the node of a volume.
+const TopologyKey = "topology.hostpath-csi.dev/node"
+
+// Disk is what the node service needs of the node's volumes: the agent's part.
+type Disk interface {
+	// Open returns the volume's directory, opened with O_PATH. The caller closes it.
+	Open(v state.Volume) (*os.File, error)
+	// Usage counts the bytes and inodes of the volume itself.
+	Usage(ctx context.Context, v state.Volume) (state.Usage, error)
+	// Pools tells how the node's pools are, now.
+	Pools(ctx context.Context) []state.PoolStatus
+}
+
+// Options say what the services work on. A process that is no controller (no node)
+// leaves out what only that needs, and registers fewer services.
+type Options struct {
+	// Version is the vendor version that GetPluginInfo tells.
+	Version string
+	// Healthy returns nil while the store can read and write.
+	Healthy func(ctx context.Context) error
+
+	// Volumes and Nodes are the records.
+	Volumes state.DesiredVolumes
+	Nodes   state.NodeRecords
+
+	// NodeID is this node; Disk and Mounts are its volumes and where they are
+	// published. Without a NodeID the node service is left out.
+	NodeID string
+	Disk   Disk
+	Mounts *mount.Table
+	// MaxVolumes is how many volumes the node may publish; 0: any number.
+	MaxVolumes int64
+}
+
+type controller struct {
+	csi.UnimplementedControllerServer
+	volumes  state.DesiredVolumes
+	nodes    state.NodeRecords
+	inFlight *inFlight
+}
+
+type node struct {
+	csi.UnimplementedNodeServer
+	id       string
+	max      int64
+	volumes  state.DesiredVolumes
+	disk     Disk
+	mounts   *mount.Table
+	inFlight *inFlight
+}

@@ -1,0 +1,77 @@
+package driver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+)
+
+// healthServer is the gRPC health service (grpc.health.v1) for the whole server
+// (service ""): it looks when it is asked, as Probe does.
+type healthServer struct {
+	healthpb.UnimplementedHealthServer
+	o    *Options
+	once sync.Once
+	down chan struct{} // closed when the server is going down
+}
+
+func newHealthServer(o *Options) *healthServer {
+	return &healthServer{o: o, down: make(chan struct{})}
+}
+
+func (h *healthServer) shutdown() { h.once.Do(func() { close(h.down) }) }
+
+func (h *healthServer) status(ctx context.Context) healthpb.HealthCheckResponse_ServingStatus {
+	select {
+	case <-h.down:
+		return healthpb.HealthCheckResponse_NOT_SERVING
+	default:
+	}
+	if h.o.well(ctx) != nil {
+		return healthpb.HealthCheckResponse_NOT_SERVING
+	}
+	return healthpb.HealthCheckResponse_SERVING
+}
+
+// Check tells whether the server is well.
+func (h *healthServer) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	if req.GetService() != "" {
+		return nil, status.Errorf(codes.NotFound, "service %s: health is told for the whole server, service \"\"", quote(req.GetService()))
+	}
+	return &healthpb.HealthCheckResponse{Status: h.status(ctx)}, nil
+}
+
+// watchEvery is how often Watch looks whether something changed.
+const watchEvery = 5 * time.Second
+
+// Watch tells whether the server is well, now and whenever that changes.
+func (h *healthServer) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	last := healthpb.HealthCheckResponse_UNKNOWN
+	for {
+		now := healthpb.HealthCheckResponse_SERVICE_UNKNOWN
+		if req.GetService() == "" {
+			now = h.status(stream.Context())
+		}
+		if now != last {
+			if err := stream.Send(&healthpb.HealthCheckResponse{Status: now}); err != nil {
+				return err
+			}
+			last = now
+		}
+		select {
+		case <-tick.C:
+		case <-h.down:
+			// The stream must end, or the server could not.
+			return stream.Send(&healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_NOT_SERVING})
+		case <-stream.Context().Done():
+			return status.FromContextError(stream.Context().Err()).Err()
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// NodePublishVolume mounts the volume at the target path. There is nothing to be
+// written down: the kernel's list of mounts is the record (package mount).
+func (n *node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
+	id, target := req.GetVolumeId(), req.GetTargetPath()
+	if err := checkID("volume_id", id); err != nil {
+		return nil, err
+	}
+	if target == "" {
+		return nil, state.Errorf(state.Invalid, "target_path is missing")
+	}
+	if req.GetVolumeCapability() == nil {
+		return nil, state.Errorf(state.Invalid, "volume_capability is missing")
+	}
+	want, err := parseCapability(req.GetVolumeCapability())
+	if err != nil {
+		return nil, err
+	}
+	end, err := n.inFlight.begin(id+"\x00"+target, "volume "+quote(id)+" at this target_path")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	v, dir, err := n.open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	if want.kind != v.Spec.AccessType {
+		return nil, state.Errorf(state.Incompatible, "volume %s is for %s access, not for %s", id, v.Spec.AccessType, want.kind)
+	}
+	want.options.ReadOnly = want.options.ReadOnly || want.readOnly || req.GetReadonly()
+	if err := n.mounts.Publish(ctx, id, dir, target, want.options, want.exclusive); err != nil {
+		return nil, fmt.Errorf("publishing volume %s: %w", id, err)
+	}
+	return &csi.NodePublishVolumeResponse{}, nil
+}
+
+// NodeUnpublishVolume unmounts the volume from the target path, also if its record
+// or directory is gone.
+func (n *node) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
+	id, target := req.GetVolumeId(), req.GetTargetPath()
+	if err := checkID("volume_id", id); err != nil {
+		return nil, err
+	}
+	if target == "" {
+		return nil, state.Errorf(state.Invalid, "target_path is missing")
+	}
+	end, err := n.inFlight.begin(id+"\x00"+target, "volume "+quote(id)+" at this target_path")
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	var dir *os.File // nil if the volume is gone: the mount table knows it then
+	if _, dir, err = n.open(ctx, id); err == nil {
+		defer dir.Close()
+	}
+	if err := n.mounts.Unpublish(ctx, id, dir, target); err != nil {
+		return nil, fmt.Errorf("unpublishing volume %s: %w", id, err)
+	}
+	return &csi.NodeUnpublishVolumeResponse{}, nil
+}
+
+// open returns a volume of this node that is ready, and its directory.
+func (n *node) open(ctx context.Context, id string) (state.Volume, *os.File, error) {
+	v, err := getReady(ctx, n.volumes, id)
+	if err != nil {
+		return v, nil, err
+	}
+	if v.Spec.Node != n.id {
+		return v, nil, state.Errorf(state.NotFound, "volume %s lies on node %s, not here on %s", id, v.Spec.Node, n.id)
+	}
+	dir, err := n.disk.Open(v)
+	if state.ReasonOf(err) == state.NotReady {
+		// No other node will do for a volume that lies here.
+		err = state.Errorf(state.Unavailable, "%w", err)
+	}
+	return v, dir, err
+}

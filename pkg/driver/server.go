@@ -1,0 +1,99 @@
+package driver
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+	"github.com/kubernetes-csi/csi-lib-utils/protosanitizer"
+	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
+	"k8s.io/klog/v2"
+)
+
+// Server serves the CSI services on a socket.
+type Server struct {
+	grpc     *grpc.Server
+	health   *healthServer
+	duration *prometheus.HistogramVec
+}
+
+// NewServer makes a server of the services that o describes.
+func NewServer(o Options) *Server {
+	s := &Server{health: newHealthServer(&o), duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "hostpath_csi_rpc_duration_seconds",
+		Help:    "Time from the arrival of a CSI call to its answer.",
+		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14), // 100 us to 15 s
+	}, []string{"method", "code"})}
+	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept))
+	csi.RegisterIdentityServer(s.grpc, &identity{o: o})
+	csi.RegisterControllerServer(s.grpc, &controller{volumes: o.Volumes, nodes: o.Nodes, inFlight: newInFlight()})
+	if o.NodeID != "" {
+		csi.RegisterNodeServer(s.grpc, &node{id: o.NodeID, max: o.MaxVolumes, volumes: o.Volumes, disk: o.Disk, mounts: o.Mounts, inFlight: newInFlight()})
+	}
+	healthpb.RegisterHealthServer(s.grpc, s.health)
+	reflection.Register(s.grpc)
+	return s
+}
+
+// Collectors returns what the server offers to Prometheus.
+func (s *Server) Collectors() []prometheus.Collector { return []prometheus.Collector{s.duration} }
+
+// Serve answers calls until Stop.
+func (s *Server) Serve(l net.Listener) error { return s.grpc.Serve(l) }
+
+// Stop takes no new calls, lets those in flight end, and cuts off what is left
+// after the grace period.
+func (s *Server) Stop(grace time.Duration) {
+	s.health.shutdown()
+	timer := time.AfterFunc(grace, func() {
+		klog.InfoS("Calls in flight did not end in time; cutting them off", "after", grace)
+		s.grpc.Stop()
+	})
+	defer timer.Stop()
+	s.grpc.GracefulStop()
+}
+
+// intercept turns domain errors into statuses, and tells of every call in the log
+// and the metrics. Requests are logged without their secrets.
+func (s *Server) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	began := time.Now()
+	if v := klog.V(5); v.Enabled() {
+		v.InfoS("Call", "method", info.FullMethod, "request", protosanitizer.StripSecrets(req))
+	}
+	resp, err := handler(ctx, req)
+	err = toStatus(err)
+	took, code := time.Since(began), status.Code(err)
+	s.duration.WithLabelValues(info.FullMethod, code.String()).Observe(took.Seconds())
+	switch {
+	case code == codes.Internal || code == codes.DataLoss:
+		klog.ErrorS(err, "Call failed", "method", info.FullMethod, "volumeID", volumeOf(req), "code", code, "took", took)
+	case err != nil:
+		klog.V(2).InfoS("Call refused", "method", info.FullMethod, "volumeID", volumeOf(req), "code", code, "took", took, "err", status.Convert(err).Message())
+	default:
+		if v := klog.V(4); v.Enabled() {
+			v.InfoS("Call answered", "method", info.FullMethod, "volumeID", volumeOf(req), "took", took)
+		}
+	}
+	return resp, err
+}
+
+// volumeOf returns the volume that a request is about: its ID, or the name it
+// shall have, or "".
+func volumeOf(req any) string {
+	switch r := req.(type) {
+	case interface{ GetVolumeId() string }:
+		return r.GetVolumeId()
+	case interface{ GetName() string }:
+		return r.GetName()
+	}
+	return ""
+}
+
+// Ready returns nil while the store and every pool of this node can be used.
+func (s *Server) Ready(ctx context.Context) error { return s.health.o.well(ctx) }

@@ -1,0 +1,45 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/mount"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// NodeGetVolumeStats counts the bytes and inodes of the volume itself, if it is
+// published at the path.
+func (n *node) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
+	id, path := req.GetVolumeId(), req.GetVolumePath()
+	if err := checkID("volume_id", id); err != nil {
+		return nil, err
+	}
+	if path == "" {
+		return nil, state.Errorf(state.Invalid, "volume_path is missing")
+	}
+	v, dir, err := n.open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	if mount.ValidTarget(path) != nil {
+		return nil, state.Errorf(state.NotFound, "volume %s is not published at volume_path %s", id, quote(path))
+	}
+	switch there, err := n.mounts.IsPublishedAt(id, path, dir); {
+	case err != nil:
+		return nil, err
+	case !there:
+		return nil, state.Errorf(state.NotFound, "volume %s is not published at volume_path %s", id, quote(path))
+	}
+	u, err := n.disk.Usage(ctx, v)
+	if err != nil {
+		return nil, fmt.Errorf("counting volume %s: %w", id, err)
+	}
+	return &csi.NodeGetVolumeStatsResponse{Usage: []*csi.VolumeUsage{
+		{Unit: csi.VolumeUsage_BYTES, Total: u.TotalBytes, Used: u.UsedBytes, Available: u.AvailableBytes},
+		{Unit: csi.VolumeUsage_INODES, Total: u.TotalInodes, Used: u.UsedInodes, Available: u.AvailableInodes},
+	}}, nil
+}
