@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // queue runs one function for the volumes that changed: for different volumes in
@@ -39,6 +40,11 @@ func (q *queue) add(id string) {
 	}
 	q.again[id] = false
 	q.work.Go(func() { q.workOn(id) })
+}
+
+// addAfter is add, a while later; close forgets it.
+func (q *queue) addAfter(id string, d time.Duration) {
+	time.AfterFunc(d, func() { q.add(id) })
 }
 
 func (q *queue) workOn(id string) {

@@ -21,6 +21,7 @@ const lostReason = "DirectoryMissing"
 //	record               on the disk          what is done
 //	Ready                volumes/ID           nothing; a lost volume that came back is healthy again
 //	Ready                .tmp/ID.UID          placed: the crash came between commit and rename
+//	Deleting             anything or nothing  discarded again, finalized
 //	any                  only .trash/ID.UID   finalized: the crash came between rename and commit
 //	Ready                nothing              health DATA_LOSS; never made again empty
 //	Pending, Failed      anything or nothing  nobody was answered: undone, or done, as
@@ -82,16 +83,12 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 	delete(s.disk.Volumes, v.ID)
 
 	switch ready := v.Status.Phase == state.Ready; {
-	case trashed && !placed && !built:
+	case v.Status.Phase == state.Deleting, trashed && !placed && !built:
 		klog.InfoS("Finishing a deletion that a crash cut short", "volumeID", v.ID, "pool", s.p.o.Name)
-		return s.a.o.Volumes.Finalize(ctx, v.ID, v.UID)
+		return s.discard(ctx, v)
 	case !ready && s.a.o.CallersShareProcess:
 		klog.InfoS("Undoing a creation that a crash cut short", "volumeID", v.ID, "pool", s.p.o.Name)
-		delete(s.disk.Building, passing)
-		if err := s.b.Discard(ctx, v); err != nil {
-			return err
-		}
-		return s.a.o.Volumes.Finalize(ctx, v.ID, v.UID)
+		return s.discard(ctx, v)
 	case !ready:
 		delete(s.disk.Building, passing)
 		s.unfinished = append(s.unfinished, v.ID)
@@ -110,6 +107,15 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 		placed = true
 	}
 	return s.health(ctx, v, placed)
+}
+
+// discard takes what is left of the volume out of the way, and ends its record.
+func (s *scan) discard(ctx context.Context, v state.Volume) error {
+	delete(s.disk.Building, backend.PassingName(v))
+	if err := s.b.Discard(ctx, v); err != nil {
+		return err
+	}
+	return s.a.finalize(ctx, s.b, v)
 }
 
 // health sets or clears the condition that the volume's data is gone.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/klog/v2"
 
@@ -20,6 +21,8 @@ func (a *Agent) reconcile(ctx context.Context, id string) {
 	}
 	switch phase := v.Status.Phase; {
 	case err != nil:
+	case phase == state.Deleting:
+		err = a.finish(ctx, v)
 	case v.DeletedAt != nil:
 		err = a.remove(ctx, v)
 	case phase == "" || phase == state.Pending:
@@ -30,9 +33,14 @@ func (a *Agent) reconcile(ctx context.Context, id string) {
 		err = a.resize(ctx, v)
 	}
 	if err != nil {
-		klog.ErrorS(err, "Reconciling a volume failed", "volumeID", id, "pool", v.Spec.Pool)
+		klog.ErrorS(err, "Reconciling a volume failed; it will be tried again", "volumeID", id, "pool", v.Spec.Pool, "after", reconcileRetry)
+		a.queue.addAfter(id, reconcileRetry)
 	}
 }
+
+// reconcileRetry is how long the agent waits before it tries again what neither
+// succeeded nor could be put into a record's status.
+const reconcileRetry = 5 * time.Second
 
 // create builds the volume; package backend tells the order of its durable steps.
 // A volume that cannot be built leaves nothing on the disk and says in its status
@@ -146,8 +154,9 @@ func (a *Agent) refuse(ctx context.Context, v state.Volume, why error) error {
 	return err
 }
 
-// remove takes the volume off the disk and ends its record. One that is in use
-// stays, and its status says so: the controller takes the deletion back.
+// remove takes the volume out of the way and ends its record; package backend
+// tells the order of its durable steps. A volume that is in use stays, and its
+// status says so: the controller takes the deletion back.
 func (a *Agent) remove(ctx context.Context, v state.Volume) error {
 	crash.Step(crash.DeleteRecorded)
 	p, err := a.pool(v.Spec.Pool)
@@ -166,15 +175,49 @@ func (a *Agent) remove(ctx context.Context, v state.Volume) error {
 	if err := b.Discard(ctx, v); err != nil {
 		return a.refuse(ctx, v, err)
 	}
-	p.wakePurge()
-	if err := a.o.Volumes.Finalize(ctx, v.ID, v.UID); err != nil {
-		return err
-	}
 	if v.Status.Phase == state.Ready {
+		_, err := a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
+			st.Phase, st.Reason, st.Message, st.ObservedGeneration = state.Deleting, "", "", v.Generation
+			return nil
+		})
+		if err != nil {
+			return err
+		}
 		p.release(v.Status.CapacityBytes)
 		p.countReady(-1)
+		crash.Step(crash.DeleteCommitted)
+		// The caller is being answered meanwhile.
 	}
+	p.wakePurge()
 	a.report.soon()
+	return a.finalize(ctx, b, v)
+}
+
+// finish brings a deletion to its end that was answered, but did not get there.
+func (a *Agent) finish(ctx context.Context, v state.Volume) error {
+	p, err := a.pool(v.Spec.Pool)
+	if err != nil {
+		return err
+	}
+	b, err := p.usable()
+	if err != nil {
+		return err
+	}
+	if err := b.Discard(ctx, v); err != nil {
+		return err
+	}
+	p.wakePurge()
+	return a.finalize(ctx, b, v)
+}
+
+// finalize ends the record of a volume that was discarded.
+func (a *Agent) finalize(ctx context.Context, b backend.Backend, v state.Volume) error {
+	if err := b.Settle(ctx); err != nil {
+		return err
+	}
+	if err := a.o.Volumes.Finalize(ctx, v.ID, v.UID); err != nil && state.ReasonOf(err) != state.NotFound {
+		return err
+	}
 	crash.Step(crash.DeleteFinalized)
 	return nil
 }

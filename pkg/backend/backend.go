@@ -25,11 +25,16 @@
 //	          calls Place for a Ready record whose directory is still in .tmp.
 //	(answer)
 //	...
-//	Discard   volumes/ID (or .tmp/ID.UID) is renamed to .trash/ID.UID; both
-//	          directories are fsynced. A crash before the record's removal: the
-//	          record says Deleting, and the deletion is done again.
-//	(store)   the record is removed.
+//	Discard   volumes/ID (or .tmp/ID.UID) is renamed to .trash/ID.UID. Not synced.
+//	          A crash here: the record says Ready, but there is only the entry in
+//	          the trash; the start-up scan finishes the deletion.
+//	(store)   the record is committed as Deleting. From here on the volume is no
+//	          more: wherever a power cut leaves its directory, the start-up scan
+//	          calls Discard for a Deleting record.
 //	(answer)
+//	Settle    the directories are fsynced, once for all that was discarded so far.
+//	(store)   the record is removed. Should a power cut bring it back, it says
+//	          Deleting, and there is nothing left to discard.
 //	Purge     the trash is emptied in the background, however long that takes.
 //
 // All methods may be called concurrently, for one volume only one at a time (the
@@ -88,9 +93,11 @@ type Backend interface {
 	Place(ctx context.Context, v state.Volume) (path string, err error)
 	// Resize makes the volume's limit that of v.Spec, and its record v, durably.
 	Resize(ctx context.Context, v state.Volume) error
-	// Discard takes the volume out of the way, durably, wherever its creation or
-	// deletion stands; it succeeds if there is nothing (left) of it.
+	// Discard takes the volume out of the way, wherever its creation or deletion
+	// stands; it succeeds if there is nothing (left) of it.
 	Discard(ctx context.Context, v state.Volume) error
+	// Settle makes every Discard that has returned durable.
+	Settle(ctx context.Context) error
 	// Purge removes one entry of .trash, telling progress as it removes: the
 	// number of inodes since the last call.
 	Purge(ctx context.Context, name string, progress func(inodes int)) error

@@ -21,8 +21,9 @@ const (
 	CreatePlaced     Name = "create.placed"      // the directory is in its place, nobody was answered
 	DeleteRecorded   Name = "delete.recorded"    // the record says that it shall go
 	DeleteRenamed    Name = "delete.renamed"     // the directory is in .trash, not synced
+	DeleteCommitted  Name = "delete.committed"   // the record says Deleting; the caller may have been answered
 	DeleteSynced     Name = "delete.synced"      // the rename would outlive a power cut
-	DeleteFinalized  Name = "delete.finalized"   // the record is gone, nobody was answered
+	DeleteFinalized  Name = "delete.finalized"   // the record is gone
 	PurgeStarted     Name = "purge.started"      // some of the trash is removed
 	ExpandRecorded   Name = "expand.recorded"    // the record asks for more
 	ExpandResized    Name = "expand.resized"     // the limit is in force, the status does not say so
@@ -38,7 +39,7 @@ const (
 // Steps lists every step, for the tests that must reach each of them.
 func Steps() []Name {
 	return []Name{CreateRecorded, CreateMade, CreateLabelled, CreateSynced, CreateCommitting, CreateCommitted,
-		CreatePlaced, DeleteRecorded, DeleteRenamed, DeleteSynced, DeleteFinalized, PurgeStarted, ExpandRecorded,
+		CreatePlaced, DeleteRecorded, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, ExpandRecorded,
 		ExpandResized, ExpandCommitted, PublishChecked, PublishMounted, UnpublishDetach, UnpublishRemoved,
 		StoreCommitted, PoolMarked}
 }

@@ -36,6 +36,9 @@ func (c *controller) DeleteVolume(ctx context.Context, req *csi.DeleteVolumeRequ
 // the deletion is taken back before the refusal is told: it must not happen later,
 // when nobody asks for it any more.
 func (c *controller) clear(ctx context.Context, v state.Volume) error {
+	if v.Status.Phase == state.Deleting {
+		return nil // that it is gone was told before; its record follows
+	}
 	if v.DeletedAt != nil && state.Refused(v) != nil {
 		// A refusal that a crash kept from being told. Ask anew.
 		if err := c.volumes.Keep(ctx, v.ID, v.UID); err != nil {
@@ -46,18 +49,21 @@ func (c *controller) clear(ctx context.Context, v state.Volume) error {
 		return err
 	}
 	var refused error
-	err := state.AwaitGone(ctx, c.volumes, v.ID, v.UID, func(v state.Volume) error {
-		if v.DeletedAt != nil {
-			refused = state.Refused(v)
+	_, err := state.Await(ctx, c.volumes, v.ID, func(now state.Volume) (bool, error) {
+		if now.UID != v.UID || now.Status.Phase == state.Deleting {
+			return true, nil
 		}
-		return refused
+		if now.DeletedAt != nil {
+			refused = state.Refused(now)
+		}
+		return false, refused
 	})
 	if refused != nil {
 		if kerr := c.volumes.Keep(ctx, v.ID, v.UID); kerr != nil {
 			return fmt.Errorf("taking back the deletion of volume %s: %w", v.ID, kerr)
 		}
 	}
-	if err != nil {
+	if err != nil && state.ReasonOf(err) != state.NotFound {
 		return fmt.Errorf("deleting volume %s: %w", v.ID, err)
 	}
 	return nil

@@ -8,8 +8,9 @@
 //	controller               store                     agent
 //	Create(spec)      ──►    Pending         ──►       builds it on the disk
 //	Await(ready)      ◄──    Ready           ◄──       UpdateStatus
-//	Delete(id)        ──►    DeletedAt set   ──►       removes it from the disk
-//	Await(gone)       ◄──    (no record)     ◄──       Finalize
+//	Delete(id)        ──►    DeletedAt set   ──►       takes it out of the way
+//	Await(gone)       ◄──    Deleting        ◄──       UpdateStatus
+//	                         (no record)     ◄──       Finalize
 //
 // Units are bytes and inodes throughout; times are UTC.
 package state

@@ -71,8 +71,10 @@ type Observed[S, U any] interface {
 	// has returned, the new status outlives a power cut.
 	UpdateStatus(ctx context.Context, id string, change func(status *U) error) (Object[S, U], error)
 	// Finalize removes the record: the disk holds nothing of it any more. Once
-	// it has returned, the removal outlives a power cut. NotFound if there is no
-	// record with this ID and UID: a record of a later life is never removed.
+	// it has returned, the removal outlives a power cut, unless the record said
+	// Deleting: then the record may come back with that, to be finalized again.
+	// NotFound if there is no record with this ID and UID: a record of a later
+	// life is never removed.
 	Finalize(ctx context.Context, id, uid string) error
 }
 

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,13 +54,27 @@ func (p *Pool) Build(v state.Volume, mkdir func(dirfd int, name string) error, f
 		return full(err)
 	}
 	crash.Step(crash.CreateLabelled)
-	if err := d.Sync(); err != nil {
-		return full(fmt.Errorf("syncing %s: %w", name, err))
-	}
-	if err := p.build.sync.Sync(); err != nil {
-		return full(fmt.Errorf("syncing %s: %w", BuildDir, err))
+	// Neither fsync needs the other: they wait for the disk together.
+	entry := p.build.sync.Begin()
+	if err := errors.Join(d.Sync(), entry.Wait()); err != nil {
+		return full(fmt.Errorf("syncing %s: %w", filepath.Join(BuildDir, name), err))
 	}
 	crash.Step(crash.CreateSynced)
+	return nil
+}
+
+// Settle makes every rename so far durable.
+func (p *Pool) Settle(context.Context) error {
+	// Into before out of: a directory that is in both is found again, one that is
+	// in neither is not.
+	if err := p.trash.sync.Begin().Wait(); err != nil {
+		return fmt.Errorf("syncing %s: %w", TrashDir, err)
+	}
+	volumes, build := p.volumes.sync.Begin(), p.build.sync.Begin()
+	if err := errors.Join(volumes.Wait(), build.Wait()); err != nil {
+		return fmt.Errorf("syncing %s and %s: %w", VolumesDir, BuildDir, err)
+	}
+	crash.Step(crash.DeleteSynced)
 	return nil
 }
 
@@ -99,8 +114,8 @@ func (p *Pool) Relabel(v state.Volume) error {
 	return nil
 }
 
-// Discard moves the volume into the trash, durably, from wherever it is; there may
-// be nothing of it. A directory in volumes/ that another life of the ID made is
+// Discard moves the volume into the trash from wherever it is; there may be
+// nothing of it. A directory in volumes/ that another life of the ID made is
 // left alone: its record has another UID.
 func (p *Pool) Discard(v state.Volume) error {
 	if err := check(v); err != nil {
@@ -121,13 +136,6 @@ func (p *Pool) Discard(v state.Volume) error {
 			return fmt.Errorf("moving volume %s to %s: %w", v.ID, TrashDir, err)
 		}
 		crash.Step(crash.DeleteRenamed)
-		if err := p.trash.sync.Sync(); err != nil {
-			return fmt.Errorf("syncing %s: %w", TrashDir, err)
-		}
-		if err := from.sync.Sync(); err != nil {
-			return fmt.Errorf("syncing %s: %w", from.Name(), err)
-		}
-		crash.Step(crash.DeleteSynced)
 	}
 	return nil
 }

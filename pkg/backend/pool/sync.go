@@ -13,14 +13,22 @@ type groupSync struct {
 	next    *syncRound
 }
 
+// syncRound is one fsync, and all who wait for it.
 type syncRound struct {
 	done chan struct{}
 	err  error
 }
 
-// Sync returns after an fsync that began after the call.
-func (g *groupSync) Sync() error {
+// Wait returns when the fsync has ended.
+func (r *syncRound) Wait() error {
+	<-r.done
+	return r.err
+}
+
+// Begin asks for an fsync that begins after the call.
+func (g *groupSync) Begin() *syncRound {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.next == nil {
 		g.next = &syncRound{done: make(chan struct{})}
 	}
@@ -29,9 +37,7 @@ func (g *groupSync) Sync() error {
 		g.running = true
 		go g.run()
 	}
-	g.mu.Unlock()
-	<-round.done
-	return round.err
+	return round
 }
 
 // run syncs for as long as somebody waits.
