@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
@@ -43,6 +44,14 @@ func (n *node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 	want.options.ReadOnly = want.options.ReadOnly || want.readOnly || req.GetReadonly()
 	if err := n.mounts.Publish(ctx, id, dir, target, want.options, want.exclusive); err != nil {
 		return nil, fmt.Errorf("publishing volume %s: %w", id, err)
+	}
+	// A deletion that began after the directory was opened may have ended before it
+	// was mounted; one that begins from here on sees the mount.
+	if now, err := getReady(ctx, n.volumes, id); err != nil || now.UID != v.UID {
+		if uerr := n.mounts.Unpublish(context.WithoutCancel(ctx), id, dir, target); uerr != nil {
+			klog.ErrorS(uerr, "Unpublishing a volume that was deleted meanwhile failed", "volumeID", id, "target", target)
+		}
+		return nil, state.Errorf(state.NotFound, "volume %s was deleted meanwhile", id)
 	}
 	return &csi.NodePublishVolumeResponse{}, nil
 }
