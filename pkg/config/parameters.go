@@ -4,7 +4,6 @@
 package config
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -86,11 +85,11 @@ func ParseParameters(given map[string]string) (Parameters, error) {
 		}
 		known, ok := parameters[name]
 		if !ok {
-			return p, state.Errorf(state.Invalid, "parameters: unknown key %s; known are %s", quote(name),
+			return p, state.Errorf(state.Invalid, "parameters: unknown key %s; known are %s", state.Quote(name),
 				strings.Join(slices.Sorted(maps.Keys(parameters)), ", "))
 		}
 		if !known.set(&p, value) {
-			return p, state.Errorf(state.Invalid, "parameters: %s is %s; it takes %s", name, quote(value), known.takes)
+			return p, state.Errorf(state.Invalid, "parameters: %s is %s; it takes %s", name, state.Quote(value), known.takes)
 		}
 	}
 	return p, nil
@@ -119,12 +118,3 @@ func (p *Parameters) fromProvisioner(name, value string) {
 
 // maxClaimBytes is the length of the longest name of a Kubernetes object.
 const maxClaimBytes = 253
-
-// quote shows a value of any length and bytes in one short line.
-func quote(s string) string {
-	const most = 64
-	if len(s) > most {
-		return fmt.Sprintf("%q... (%d bytes)", s[:most], len(s))
-	}
-	return strconv.Quote(s)
-}

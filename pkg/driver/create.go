@@ -170,7 +170,7 @@ func poolName(name string) string {
 	if name == "" {
 		return "of any name"
 	}
-	return quote(name)
+	return state.Quote(name)
 }
 
 // serves returns nil if the pool can be used and can give what is wanted.
@@ -186,7 +186,7 @@ func serves(p place, want wanted) error {
 func fitsFilesystem(all []access, filesystem, pool string) error {
 	for _, a := range all {
 		if a.fsType != "" && a.fsType != filesystem {
-			return state.Errorf(state.Invalid, "volume_capability.mount.fs_type is %s; pool %s is %s: leave fs_type empty or give that", quote(a.fsType), pool, filesystem)
+			return state.Errorf(state.Invalid, "volume_capability.mount.fs_type is %s; pool %s is %s: leave fs_type empty or give that", state.Quote(a.fsType), pool, filesystem)
 		}
 	}
 	return nil
@@ -200,7 +200,7 @@ func compatible(v state.Volume, want wanted) error {
 	p := want.parameters
 	switch {
 	case v.Spec.Name != want.name:
-		return differs("name", quote(v.Spec.Name), quote(want.name))
+		return differs("name", state.Quote(v.Spec.Name), state.Quote(want.name))
 	case !want.size.holds(v.Spec.CapacityBytes):
 		return differs("capacity_range", v.Spec.CapacityBytes, fmt.Sprintf("%d to %d", want.size.least, want.size.most))
 	case v.Spec.AccessType != want.kind:

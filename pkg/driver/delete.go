@@ -17,7 +17,7 @@ func (c *controller) DeleteVolume(ctx context.Context, req *csi.DeleteVolumeRequ
 	if err := checkID("volume_id", id); err != nil {
 		return nil, err
 	}
-	end, err := c.inFlight.begin(id, "volume "+quote(id))
+	end, err := c.inFlight.begin(id, "volume "+state.Quote(id))
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func (c *controller) ControllerExpandVolume(ctx context.Context, req *csi.Contro
 	if err != nil {
 		return nil, err
 	}
-	end, err := c.inFlight.begin(id, "volume "+quote(id))
+	end, err := c.inFlight.begin(id, "volume "+state.Quote(id))
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (h *healthServer) status(ctx context.Context) healthpb.HealthCheckResponse_
 // Check tells whether the server is well.
 func (h *healthServer) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
 	if req.GetService() != "" {
-		return nil, status.Errorf(codes.NotFound, "service %s: health is told for the whole server, service \"\"", quote(req.GetService()))
+		return nil, status.Errorf(codes.NotFound, "service %s: health is told for the whole server, service \"\"", state.Quote(req.GetService()))
 	}
 	return &healthpb.HealthCheckResponse{Status: h.status(ctx)}, nil
 }

@@ -77,7 +77,7 @@ func parseToken(token string) (after string, err error) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	after, ok := strings.CutPrefix(string(b), tokenPrefix)
 	if err != nil || !ok || !state.ValidID(after) {
-		return "", state.Errorf(state.BadToken, "starting_token is %s, which this driver did not give out: list again from the start", quote(token))
+		return "", state.Errorf(state.BadToken, "starting_token is %s, which this driver did not give out: list again from the start", state.Quote(token))
 	}
 	return after, nil
 }
@@ -137,7 +137,7 @@ func (c *controller) get(ctx context.Context, id string) (state.Volume, error) {
 func getReady(ctx context.Context, volumes state.DesiredVolumes, id string) (state.Volume, error) {
 	v, err := volumes.Get(ctx, id)
 	if err == nil && !isReady(v) || state.ReasonOf(err) == state.NotFound {
-		return v, state.Errorf(state.NotFound, "there is no volume %s", quote(id))
+		return v, state.Errorf(state.NotFound, "there is no volume %s", state.Quote(id))
 	}
 	return v, err
 }

@@ -22,7 +22,7 @@ func Listen(endpoint string) (net.Listener, error) {
 	path, ok := strings.CutPrefix(endpoint, "unix://")
 	switch {
 	case !ok || !filepath.IsAbs(path):
-		return nil, state.Errorf(state.Invalid, "endpoint is %s; it takes unix:///absolute/path/of/the/socket", quote(endpoint))
+		return nil, state.Errorf(state.Invalid, "endpoint is %s; it takes unix:///absolute/path/of/the/socket", state.Quote(endpoint))
 	case len(path) > maxSocketPath:
 		return nil, state.Errorf(state.Invalid, "endpoint: the path has %d bytes; a socket's takes at most %d", len(path), maxSocketPath)
 	}
@@ -51,12 +51,12 @@ func removeStale(path string) error {
 	case err != nil:
 		return fmt.Errorf("endpoint: %w", err)
 	case st.Mode().Type() != os.ModeSocket:
-		return state.Errorf(state.Invalid, "endpoint: %s exists and is no socket: remove it or choose another path", quote(path))
+		return state.Errorf(state.Invalid, "endpoint: %s exists and is no socket: remove it or choose another path", state.Quote(path))
 	}
 	conn, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = conn.Close()
-		return state.Errorf(state.InUse, "endpoint: another process serves %s: stop it or choose another path", quote(path))
+		return state.Errorf(state.InUse, "endpoint: another process serves %s: stop it or choose another path", state.Quote(path))
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("endpoint: %w", err)

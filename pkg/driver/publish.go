@@ -28,7 +28,7 @@ func (n *node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 	if err != nil {
 		return nil, err
 	}
-	end, err := n.inFlight.begin(id+"\x00"+target, "volume "+quote(id)+" at this target_path")
+	end, err := n.inFlight.begin(id+"\x00"+target, "volume "+state.Quote(id)+" at this target_path")
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (n *node) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublishVo
 	if target == "" {
 		return nil, state.Errorf(state.Invalid, "target_path is missing")
 	}
-	end, err := n.inFlight.begin(id+"\x00"+target, "volume "+quote(id)+" at this target_path")
+	end, err := n.inFlight.begin(id+"\x00"+target, "volume "+state.Quote(id)+" at this target_path")
 	if err != nil {
 		return nil, err
 	}

@@ -26,13 +26,13 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeSta
 	}
 	defer dir.Close()
 	if mount.ValidTarget(path) != nil {
-		return nil, state.Errorf(state.NotFound, "volume %s is not published at volume_path %s", id, quote(path))
+		return nil, state.Errorf(state.NotFound, "volume %s is not published at volume_path %s", id, state.Quote(path))
 	}
 	switch there, err := n.mounts.IsPublishedAt(id, path, dir); {
 	case err != nil:
 		return nil, err
 	case !there:
-		return nil, state.Errorf(state.NotFound, "volume %s is not published at volume_path %s", id, quote(path))
+		return nil, state.Errorf(state.NotFound, "volume %s is not published at volume_path %s", id, state.Quote(path))
 	}
 	u, err := n.disk.Usage(ctx, v)
 	if err != nil {

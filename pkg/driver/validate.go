@@ -3,7 +3,6 @@ package driver
 import (
 	"fmt"
 	"regexp"
-	"strconv"
 	"unicode/utf8"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
@@ -23,13 +22,13 @@ func checkName(field, name string) error {
 	case name == "":
 		return state.Errorf(state.Invalid, "%s is missing", field)
 	case len(name) > maxStringBytes:
-		return state.Errorf(state.Invalid, "%s is %s; it takes at most %d bytes", field, quote(name), maxStringBytes)
+		return state.Errorf(state.Invalid, "%s is %s; it takes at most %d bytes", field, state.Quote(name), maxStringBytes)
 	case !utf8.ValidString(name):
-		return state.Errorf(state.Invalid, "%s is %s; it takes valid UTF-8", field, quote(name))
+		return state.Errorf(state.Invalid, "%s is %s; it takes valid UTF-8", field, state.Quote(name))
 	}
 	for _, r := range name {
 		if r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r >= 0x7f && r <= 0x9f {
-			return state.Errorf(state.Invalid, "%s is %s; it takes no control characters", field, quote(name))
+			return state.Errorf(state.Invalid, "%s is %s; it takes no control characters", field, state.Quote(name))
 		}
 	}
 	return nil
@@ -41,7 +40,7 @@ func checkID(field, id string) error {
 	case id == "":
 		return state.Errorf(state.Invalid, "%s is missing", field)
 	case len(id) > state.MaxIDBytes:
-		return state.Errorf(state.Invalid, "%s is %s; it takes at most %d bytes", field, quote(id), state.MaxIDBytes)
+		return state.Errorf(state.Invalid, "%s is %s; it takes at most %d bytes", field, state.Quote(id), state.MaxIDBytes)
 	}
 	return nil
 }
@@ -102,7 +101,7 @@ func parseCapability(c *csi.VolumeCapability) (access, error) {
 			return a, fmt.Errorf("volume_capability.mount.mount_flags: %w", err)
 		}
 		if g := t.Mount.GetVolumeMountGroup(); g != "" {
-			return a, state.Errorf(state.Invalid, "volume_capability.mount.volume_mount_group is %s; this driver does not take it: set the group with the parameter gid", quote(g))
+			return a, state.Errorf(state.Invalid, "volume_capability.mount.volume_mount_group is %s; this driver does not take it: set the group with the parameter gid", state.Quote(g))
 		}
 	case *csi.VolumeCapability_Block:
 		a.kind = state.BlockAccess
@@ -142,20 +141,11 @@ func parseCapabilities(caps []*csi.VolumeCapability) (state.AccessType, []access
 	return all[0].kind, all, nil
 }
 
-// quote shows a value of any length and bytes in one short line.
-func quote(s string) string {
-	const most = 64
-	if len(s) > most {
-		return fmt.Sprintf("%q... (%d bytes)", s[:most], len(s))
-	}
-	return strconv.Quote(s)
-}
-
 // CheckNodeID checks a node's name in CSI: what TopologyKey can take as a value,
 // since it is one.
 func CheckNodeID(id string) error {
 	if !nodeID.MatchString(id) {
-		return state.Errorf(state.Invalid, "the node ID is %s; it takes 1 to 63 letters, digits, '-', '_' and '.', with a letter or digit first and last", quote(id))
+		return state.Errorf(state.Invalid, "the node ID is %s; it takes 1 to 63 letters, digits, '-', '_' and '.', with a letter or digit first and last", state.Quote(id))
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 // targetError gives a failure of the kernel at a target its Reason.
 func targetError(target string, err error) error {
-	at := quote(target)
+	at := state.Quote(target)
 	switch {
 	case errors.Is(err, unix.ELOOP):
 		return state.Errorf(state.Invalid, "target_path: got %s, which has a symbolic link in it; "+

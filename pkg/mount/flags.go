@@ -1,9 +1,7 @@
 package mount
 
 import (
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -102,7 +100,7 @@ func unknownFlag(name string) error {
 	for i, f := range flags {
 		known[i] = f.name
 	}
-	return state.Errorf(state.Invalid, "mount_flags: got %s; it takes %s", quote(name), strings.Join(known, ", "))
+	return state.Errorf(state.Invalid, "mount_flags: got %s; it takes %s", state.Quote(name), strings.Join(known, ", "))
 }
 
 // String lists the flags as ParseFlags would take them, joined by commas.
@@ -189,17 +187,4 @@ func fromStatfs(f int64) attrs {
 		a |= unix.MOUNT_ATTR_STRICTATIME
 	}
 	return a
-}
-
-// quote makes what a caller sent fit for an error message.
-func quote(s string) string {
-	const most = 100
-	if len(s) <= most {
-		return strconv.Quote(s)
-	}
-	cut := most
-	for cut > most-utf8.UTFMax && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return strconv.Quote(s[:cut]) + "... (" + strconv.Itoa(len(s)) + " bytes)"
 }

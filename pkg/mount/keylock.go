@@ -43,7 +43,7 @@ func (l *keyLock) take(ctx context.Context, what, key string) (release func(), e
 		select {
 		case <-freed:
 		case <-ctx.Done():
-			return nil, state.Errorf(state.Busy, "%s %s is being worked on: %w", what, quote(key), ctx.Err())
+			return nil, state.Errorf(state.Busy, "%s %s is being worked on: %w", what, state.Quote(key), ctx.Err())
 		}
 	}
 }

@@ -45,12 +45,12 @@ func Load(pools map[string]string, o LoadOptions) (*Table, error) {
 	}
 	for _, given := range o.TrustedRoots {
 		if !filepath.IsAbs(given) {
-			return nil, state.Errorf(state.Invalid, "trusted root: got %s; it takes an absolute path", quote(given))
+			return nil, state.Errorf(state.Invalid, "trusted root: got %s; it takes an absolute path", state.Quote(given))
 		}
 		given = filepath.Clean(given)
 		real, err := t.kernel.realPath(given)
 		if err != nil {
-			return nil, state.Errorf(state.NotReady, "trusted root %s: %w", quote(given), err)
+			return nil, state.Errorf(state.NotReady, "trusted root %s: %w", state.Quote(given), err)
 		}
 		t.trusted = append(t.trusted, trustedRoot{given, real})
 	}
@@ -98,21 +98,21 @@ func (t *Table) mounts() ([]*mountinfo.Info, error) {
 
 func (t *Table) findPool(dir string, mounts []*mountinfo.Info) (pool, error) {
 	if !filepath.IsAbs(dir) {
-		return pool{}, state.Errorf(state.Invalid, "got the directory %s; it takes an absolute path", quote(dir))
+		return pool{}, state.Errorf(state.Invalid, "got the directory %s; it takes an absolute path", state.Quote(dir))
 	}
 	path, mountID, err := t.kernel.locate(dir)
 	if err != nil {
-		return pool{}, state.Errorf(state.NotReady, "directory %s: %w", quote(dir), err)
+		return pool{}, state.Errorf(state.NotReady, "directory %s: %w", state.Quote(dir), err)
 	}
 	i := slices.IndexFunc(mounts, func(m *mountinfo.Info) bool { return m.ID == mountID })
 	if i < 0 {
-		return pool{}, state.Errorf(state.NotReady, "directory %s: its mount is not in the kernel's list", quote(dir))
+		return pool{}, state.Errorf(state.NotReady, "directory %s: its mount is not in the kernel's list", state.Quote(dir))
 	}
 	m := mounts[i]
 	rest, ok := beneath(m.Mountpoint, path)
 	if !ok {
 		return pool{}, state.Errorf(state.NotReady, "directory %s: it is at %s, but its mount at %s",
-			quote(dir), quote(path), quote(m.Mountpoint))
+			state.Quote(dir), state.Quote(path), state.Quote(m.Mountpoint))
 	}
 	return pool{
 		dir:   path,

@@ -35,14 +35,14 @@ func (t *Table) Publish(ctx context.Context, volumeID string, src *os.File, targ
 	defer release()
 
 	if t.isRetired(volumeID) {
-		return state.Errorf(state.Busy, "volume %s is being deleted", quote(volumeID))
+		return state.Errorf(state.Busy, "volume %s is being deleted", state.Quote(volumeID))
 	}
 	from, err := t.kernel.source(src)
 	if err != nil {
 		return sourceError(volumeID, err)
 	}
 	if !from.dir {
-		return state.Errorf(state.Unsupported, "volume %s is not a directory; only directories are published", quote(volumeID))
+		return state.Errorf(state.Unsupported, "volume %s is not a directory; only directories are published", state.Quote(volumeID))
 	}
 	if err := t.alone(volumeID, at, exclusive); err != nil {
 		return err
@@ -84,23 +84,23 @@ func (t *Table) settle(r request, p place) (repeated bool, err error) {
 	case f.mounted && f.id == r.from.id:
 		return true, t.agree(r, p, f)
 	case f.mounted:
-		return false, state.Errorf(state.InUse, "target_path %s: %s is there", quote(r.target), t.occupant(r.at))
+		return false, state.Errorf(state.InUse, "target_path %s: %s is there", state.Quote(r.target), t.occupant(r.at))
 	case f.kind == missing:
 		return false, targetError(r.target, unix.ENOENT)
 	case f.kind != directory:
 		return false, state.Errorf(state.Invalid, "target_path: got %s, which is %s; it takes an empty directory, or a path where nothing is",
-			quote(r.target), f.kind)
+			state.Quote(r.target), f.kind)
 	}
 	empty, err := p.empty()
 	if err != nil {
 		return false, targetError(r.target, err)
 	}
 	if !empty {
-		return false, state.Errorf(state.InUse, "target_path %s: the directory is not empty; a mount would hide what is in it", quote(r.target))
+		return false, state.Errorf(state.InUse, "target_path %s: the directory is not empty; a mount would hide what is in it", state.Quote(r.target))
 	}
 	if !r.o.ReadOnly && r.from.attrs&unix.MOUNT_ATTR_RDONLY != 0 {
 		return false, state.Errorf(state.NotReady, "volume %s: its pool is mounted read-only, or its filesystem became so after an error; "+
-			"it can be published read-only", quote(r.volumeID))
+			"it can be published read-only", state.Quote(r.volumeID))
 	}
 	crash.Step(crash.PublishChecked)
 	if err := p.attach(r.src, r.o); err != nil {
@@ -131,7 +131,7 @@ func (t *Table) agree(r request, p place, f found) error {
 	}
 	if !r.o.met(actual, r.from.attrs) {
 		return state.Errorf(state.AlreadyExists, "target_path %s: volume %s is published there as %s; asked for was %s",
-			quote(r.target), quote(r.volumeID), describeAll(actual), r.o)
+			state.Quote(r.target), state.Quote(r.volumeID), describeAll(actual), r.o)
 	}
 	return nil
 }
@@ -155,12 +155,12 @@ func (t *Table) alone(volumeID, at string, exclusive bool) error {
 	}
 	for target, p := range live {
 		if target != at && (exclusive || p.exclusive) {
-			return state.Errorf(state.InUse, "volume %s is published at %s, and is for one target at a time", quote(volumeID), quote(target))
+			return state.Errorf(state.InUse, "volume %s is published at %s, and is for one target at a time", state.Quote(volumeID), state.Quote(target))
 		}
 	}
 	return nil
 }
 
 func sourceError(volumeID string, err error) error {
-	return state.Errorf(reasonOf(err), "volume %s: its directory: %w", quote(volumeID), err)
+	return state.Errorf(reasonOf(err), "volume %s: its directory: %w", state.Quote(volumeID), err)
 }

@@ -14,7 +14,7 @@ import (
 func (t *Table) Retire(volumeID string) (release func(), err error) {
 	free, _ := t.volumes.try(volumeID)
 	if free == nil {
-		return nil, state.Errorf(state.Busy, "volume %s is being published or unpublished", quote(volumeID))
+		return nil, state.Errorf(state.Busy, "volume %s is being published or unpublished", state.Quote(volumeID))
 	}
 	defer free()
 	live, err := t.live(volumeID)
@@ -22,12 +22,12 @@ func (t *Table) Retire(volumeID string) (release func(), err error) {
 		return nil, err
 	}
 	if len(live) > 0 {
-		return nil, state.Errorf(state.InUse, "volume %s is published at %s", quote(volumeID), quote(slices.Min(slices.Collect(maps.Keys(live)))))
+		return nil, state.Errorf(state.InUse, "volume %s is published at %s", state.Quote(volumeID), state.Quote(slices.Min(slices.Collect(maps.Keys(live)))))
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.retired[volumeID] {
-		return nil, state.Errorf(state.Busy, "volume %s is being deleted", quote(volumeID))
+		return nil, state.Errorf(state.Busy, "volume %s is being deleted", state.Quote(volumeID))
 	}
 	t.retired[volumeID] = true
 	return sync.OnceFunc(func() {

@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"sync"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
 // Published is one publish: a volume at a target path.
@@ -228,7 +230,7 @@ func (t *Table) occupant(at string) string {
 	defer t.mu.Unlock()
 	for volume, targets := range t.publishes {
 		if _, ok := targets[at]; ok {
-			return "volume " + quote(volume)
+			return "volume " + state.Quote(volume)
 		}
 	}
 	return "a mount that is not of this driver"

@@ -19,7 +19,7 @@ const (
 func ValidTarget(target string) error {
 	if why := faultIn(target); why != "" {
 		return state.Errorf(state.Invalid, "target_path: got %s, which %s; it takes an absolute path other than \"/\", "+
-			"at most %d bytes long, without \".\", \"..\" and empty elements", quote(target), why, maxPath)
+			"at most %d bytes long, without \".\", \"..\" and empty elements", state.Quote(target), why, maxPath)
 	}
 	return nil
 }
@@ -42,7 +42,7 @@ func faultIn(target string) string {
 		case element == "":
 			return "has an empty element"
 		case element == "." || element == "..":
-			return "has an element " + quote(element)
+			return "has an element " + state.Quote(element)
 		case len(element) > maxName:
 			return "has an element of more than 255 bytes"
 		}
@@ -73,7 +73,7 @@ func (t *Table) canonical(target string) (string, error) {
 	for name, p := range t.pools {
 		if p.owns(at) {
 			return "", state.Errorf(state.Invalid, "target_path: got %s, which belongs to the pool %q; it takes a path outside of any pool",
-				quote(target), name)
+				state.Quote(target), name)
 		}
 	}
 	return at, nil

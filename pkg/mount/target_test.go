@@ -29,7 +29,7 @@ func TestValidTarget(t *testing.T) {
 		strings.Repeat("/a", 2048):     false,
 	} {
 		if err := ValidTarget(target); (err == nil) != valid || err != nil && state.ReasonOf(err) != state.Invalid {
-			t.Errorf("%s: %v; valid: %v", quote(target), err, valid)
+			t.Errorf("%s: %v; valid: %v", state.Quote(target), err, valid)
 		}
 	}
 }

@@ -149,7 +149,7 @@ func tidy(log klog.Logger, volumeID, target string, p place, f found) error {
 func detachError(volumeID, target string, err error) error {
 	if errors.Is(err, unix.EBUSY) {
 		return state.Errorf(state.InUse, "target_path %s: processes still use volume %s there, or something is mounted in it: %w",
-			quote(target), quote(volumeID), err)
+			state.Quote(target), state.Quote(volumeID), err)
 	}
 	return targetError(target, err)
 }

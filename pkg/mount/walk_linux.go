@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
 // targetMode is that of the directories made here, as the kubelet makes its own.
@@ -85,7 +87,7 @@ func (s *spot) make(dir int, name string) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("mkdir %s: %w", quote(name), err)
+		return fmt.Errorf("mkdir %s: %w", state.Quote(name), err)
 	}
 	held, err := unix.FcntlInt(uintptr(dir), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -108,7 +110,7 @@ func openBeneath(dir int, path string, flags int, resolve uint64) (fd int, err e
 		return err
 	})
 	if err != nil {
-		return -1, fmt.Errorf("open %s: %w", quote(path), err)
+		return -1, fmt.Errorf("open %s: %w", state.Quote(path), err)
 	}
 	return fd, nil
 }

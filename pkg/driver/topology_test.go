@@ -1,0 +1,140 @@
+package driver
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/container-storage-interface/spec/lib/go/csi"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/config"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// fixedNodes are node records that do not change.
+type fixedNodes []state.Node
+
+func (f fixedNodes) List(context.Context, state.Page) ([]state.Node, string, error) {
+	return f, "", nil
+}
+func (f fixedNodes) Get(_ context.Context, id string) (state.Node, error) {
+	for _, n := range f {
+		if n.ID == id {
+			return n, nil
+		}
+	}
+	return state.Node{}, state.Errorf(state.NotFound, "no node %s", id)
+}
+func (f fixedNodes) Watch(context.Context) <-chan state.Event[state.NodeSpec, state.NodeStatus] {
+	return nil
+}
+func (f fixedNodes) Wake(string) (<-chan struct{}, func()) { return nil, func() {} }
+
+func nodeWith(id string, pools ...state.PoolStatus) state.Node {
+	return state.Node{Meta: state.Meta{ID: id}, Status: state.NodeStatus{Pools: pools}}
+}
+
+func poolWith(name string, available int64) state.PoolStatus {
+	return state.PoolStatus{Name: name, Filesystem: "ext4", AvailableBytes: available, Usage: state.Usage{TotalBytes: 1000}}
+}
+
+func broken(p state.PoolStatus) state.PoolStatus {
+	p.Health = []state.Health{{Type: state.Inaccessible, Reason: "PoolGone", Message: "its disk is not mounted"}}
+	return p
+}
+
+func on(ids ...string) []*csi.Topology {
+	var all []*csi.Topology
+	for _, id := range ids {
+		all = append(all, topologyOf(id))
+	}
+	return all
+}
+
+func TestThePlaceOfANewVolume(t *testing.T) {
+	three := fixedNodes{nodeWith("a", poolWith("default", 100)), nodeWith("b", poolWith("default", 300)), nodeWith("c", poolWith("default", 200))}
+	for name, c := range map[string]struct {
+		nodes      fixedNodes
+		pool       string
+		bytes      int64
+		topology   *csi.TopologyRequirement
+		want       string // node/pool
+		wantReason state.Reason
+	}{
+		"without a requirement, the node with most room":   {three, "", 50, nil, "b/default", ""},
+		"the first preferred node":                         {three, "", 50, &csi.TopologyRequirement{Requisite: on("a", "b", "c"), Preferred: on("c", "a")}, "c/default", ""},
+		"the next preferred one if the first has no room":  {three, "", 150, &csi.TopologyRequirement{Requisite: on("a", "b", "c"), Preferred: on("a", "c", "b")}, "c/default", ""},
+		"only requisite nodes":                             {three, "", 50, &csi.TopologyRequirement{Requisite: on("a", "c")}, "c/default", ""},
+		"preferred alone does not exclude":                 {three, "", 250, &csi.TopologyRequirement{Preferred: on("a")}, "b/default", ""},
+		"an unknown node":                                  {three, "", 50, &csi.TopologyRequirement{Requisite: on("z")}, "", state.NotReady},
+		"a segment that no node has":                       {three, "", 50, &csi.TopologyRequirement{Requisite: []*csi.Topology{{Segments: map[string]string{"zone": "1"}}}}, "", state.NotReady},
+		"no room anywhere is left for the agent to refuse": {three, "", 400, nil, "b/default", ""},
+		"larger than any pool":                             {three, "", 1001, nil, "", state.OutOfRange},
+		"a named pool":                                     {fixedNodes{nodeWith("a", poolWith("default", 500), poolWith("fast", 100))}, "fast", 50, nil, "a/fast", ""},
+		"a pool that nobody has":                           {three, "slow", 50, nil, "", state.NotReady},
+		"the default pool before others":                   {fixedNodes{nodeWith("a", poolWith("big", 500), poolWith("default", 100))}, "", 50, nil, "a/default", ""},
+		"any pool where none is the default":               {fixedNodes{nodeWith("a", poolWith("small", 100), poolWith("big", 500))}, "", 50, nil, "a/big", ""},
+		"a node whose pool is broken is left out":          {fixedNodes{nodeWith("a", broken(poolWith("default", 900))), nodeWith("b", poolWith("default", 60))}, "", 50, nil, "b/default", ""},
+		"all pools broken":                                 {fixedNodes{nodeWith("a", broken(poolWith("default", 900)))}, "", 50, nil, "", state.NotReady},
+		"no nodes at all":                                  {nil, "", 50, nil, "", state.NotReady},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctl := &controller{nodes: c.nodes}
+			spec, err := ctl.specify(context.Background(), wanted{name: "v", size: size{least: c.bytes}, topology: c.topology, parameters: config.Parameters{Pool: c.pool}})
+			if state.ReasonOf(err) != c.wantReason {
+				t.Fatalf("%v, want %s", err, c.wantReason)
+			}
+			if err == nil && spec.Node+"/"+spec.Pool != c.want {
+				t.Errorf("%s/%s, want %s", spec.Node, spec.Pool, c.want)
+			}
+		})
+	}
+}
+
+func TestAFilesystemTypeMustBeThePools(t *testing.T) {
+	ctl := &controller{nodes: fixedNodes{nodeWith("a", poolWith("default", 500))}}
+	for fs, ok := range map[string]bool{"": true, "ext4": true, "xfs": false} {
+		_, err := ctl.specify(context.Background(), wanted{size: size{least: 1}, access: []access{{fsType: fs}}})
+		if (err == nil) != ok || err != nil && (state.ReasonOf(err) != state.Invalid || !strings.Contains(err.Error(), "fs_type")) {
+			t.Errorf("fs_type %q: %v", fs, err)
+		}
+	}
+}
+
+func TestCapacityIsToldByTopologyAndPool(t *testing.T) {
+	ctl := &controller{nodes: fixedNodes{
+		nodeWith("a", poolWith("default", 100), poolWith("fast", 10)),
+		nodeWith("b", poolWith("default", 300)),
+		nodeWith("c", broken(poolWith("default", 900))),
+	}}
+	writer := []*csi.VolumeCapability{capabilityOf(csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER)}
+	for name, c := range map[string]struct {
+		req            *csi.GetCapacityRequest
+		available, max int64
+	}{
+		"everywhere":                     {&csi.GetCapacityRequest{}, 400, 300},
+		"on one node":                    {&csi.GetCapacityRequest{AccessibleTopology: topologyOf("a")}, 100, 100},
+		"of one pool":                    {&csi.GetCapacityRequest{Parameters: map[string]string{"pool": "fast"}}, 10, 10},
+		"on a node whose pool is broken": {&csi.GetCapacityRequest{AccessibleTopology: topologyOf("c")}, 0, 0},
+		"on an unknown node":             {&csi.GetCapacityRequest{AccessibleTopology: topologyOf("z")}, 0, 0},
+		"for a mode that is served":      {&csi.GetCapacityRequest{VolumeCapabilities: writer}, 400, 300},
+		"for a mode that is not served":  {&csi.GetCapacityRequest{VolumeCapabilities: []*csi.VolumeCapability{capabilityOf(csi.VolumeCapability_AccessMode_MULTI_NODE_MULTI_WRITER)}}, 0, 0},
+	} {
+		resp, err := ctl.GetCapacity(context.Background(), c.req)
+		if err != nil || resp.GetAvailableCapacity() != c.available || resp.GetMaximumVolumeSize().GetValue() != c.max {
+			t.Errorf("%s: %v, %v", name, resp, err)
+		}
+	}
+	if _, err := ctl.GetCapacity(context.Background(), &csi.GetCapacityRequest{Parameters: map[string]string{"pol": "x"}}); state.ReasonOf(err) != state.Invalid {
+		t.Errorf("a misspelt parameter: %v", err)
+	}
+}
+
+func TestPreferenceIsTheFirstThatMatches(t *testing.T) {
+	r := &csi.TopologyRequirement{Preferred: on("x", "a", "b", "a")}
+	got := []int{preference("a", r), preference("b", r), preference("z", r)}
+	if !slices.Equal(got, []int{1, 2, 4}) {
+		t.Errorf("%v", got)
+	}
+}
