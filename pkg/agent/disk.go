@@ -10,11 +10,7 @@ import (
 // Open returns the volume's directory, for the node service to mount. The caller
 // closes it. NotReady while the pool cannot be used, Lost if the data is gone.
 func (a *Agent) Open(v state.Volume) (*os.File, error) {
-	p, err := a.pool(v.Spec.Pool)
-	if err != nil {
-		return nil, err
-	}
-	b, err := p.usable()
+	_, b, err := a.usablePool(v.Spec.Pool)
 	if err != nil {
 		return nil, err
 	}
@@ -23,11 +19,7 @@ func (a *Agent) Open(v state.Volume) (*os.File, error) {
 
 // Usage counts the bytes and inodes of the volume itself.
 func (a *Agent) Usage(ctx context.Context, v state.Volume) (state.Usage, error) {
-	p, err := a.pool(v.Spec.Pool)
-	if err != nil {
-		return state.Usage{}, err
-	}
-	b, err := p.usable()
+	_, b, err := a.usablePool(v.Spec.Pool)
 	if err != nil {
 		return state.Usage{}, err
 	}

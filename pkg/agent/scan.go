@@ -80,7 +80,9 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 	_, placed := s.disk.Volumes[v.ID]
 	_, built := s.disk.Building[passing]
 	_, trashed := s.disk.Trash[passing]
-	delete(s.disk.Volumes, v.ID)
+	if v.Status.Path != "" { // else it was never Ready, and what is there is an orphan
+		delete(s.disk.Volumes, v.ID)
+	}
 
 	switch ready := v.Status.Phase == state.Ready; {
 	case v.Status.Phase == state.Deleting, trashed && !placed && !built:
@@ -94,13 +96,17 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 		s.unfinished = append(s.unfinished, v.ID)
 		return nil
 	}
+	delete(s.disk.Building, passing)
 	s.ready++
 	s.allocated += v.Status.CapacityBytes
 	if v.DeletedAt != nil || v.Status.ObservedGeneration < v.Generation {
 		s.unfinished = append(s.unfinished, v.ID)
 	}
-	if !placed && built {
-		delete(s.disk.Building, passing)
+	switch {
+	case built && placed:
+		klog.ErrorS(nil, "A volume is in two places; both are left alone: move the one away that is not its data", "volumeID", v.ID, "pool", s.p.o.Name,
+			"path", v.Status.Path, "other", ".tmp/"+passing)
+	case built:
 		if _, err := s.b.Place(ctx, v); err != nil {
 			return err
 		}

@@ -74,11 +74,8 @@ func (a *Agent) create(ctx context.Context, v state.Volume) error {
 // build reserves the volume's room and builds it there. release undoes the
 // reservation.
 func (a *Agent) build(ctx context.Context, v state.Volume) (b backend.Backend, release func(), err error) {
-	p, err := a.pool(v.Spec.Pool)
+	p, b, err := a.usablePool(v.Spec.Pool)
 	if err != nil {
-		return nil, nil, err
-	}
-	if b, err = p.usable(); err != nil {
 		return nil, nil, err
 	}
 	if err = p.reserve(ctx, b, v.Spec.CapacityBytes); err != nil {
@@ -109,11 +106,7 @@ func (a *Agent) fail(ctx context.Context, v state.Volume, why error) error {
 // resize puts the size of v.Spec in force. One that cannot be leaves the old size
 // in force and says in the status why.
 func (a *Agent) resize(ctx context.Context, v state.Volume) error {
-	p, err := a.pool(v.Spec.Pool)
-	if err != nil {
-		return a.refuse(ctx, v, err)
-	}
-	b, err := p.usable()
+	p, b, err := a.usablePool(v.Spec.Pool)
 	if err != nil {
 		return a.refuse(ctx, v, err)
 	}
@@ -136,7 +129,10 @@ func (a *Agent) resize(ctx context.Context, v state.Volume) error {
 		st.CapacityBytes, st.Reason, st.Message, st.ObservedGeneration = v.Spec.CapacityBytes, "", "", v.Generation
 		return nil
 	})
-	if more < 0 { // an expansion that the controller took back
+	switch {
+	case err != nil && more > 0: // the old size stays in the record, and in the account
+		p.release(more)
+	case err == nil && more < 0: // an expansion that the controller took back
 		p.release(-more)
 	}
 	a.report.soon()
@@ -159,11 +155,12 @@ func (a *Agent) refuse(ctx context.Context, v state.Volume, why error) error {
 // status says so: the controller takes the deletion back.
 func (a *Agent) remove(ctx context.Context, v state.Volume) error {
 	crash.Step(crash.DeleteRecorded)
-	p, err := a.pool(v.Spec.Pool)
-	if err != nil {
-		return a.refuse(ctx, v, err)
+	p, b, err := a.usablePool(v.Spec.Pool)
+	if err != nil && v.Status.Phase != state.Ready {
+		// It was never placed, and has no room. What a failed attempt may have left
+		// in .tmp is taken away by the scan before the pool is used again.
+		return a.o.Volumes.Finalize(ctx, v.ID, v.UID)
 	}
-	b, err := p.usable()
 	if err != nil {
 		return a.refuse(ctx, v, err)
 	}
@@ -228,4 +225,13 @@ func (a *Agent) pool(name string) (*nodePool, error) {
 		return nil, state.Errorf(state.NotReady, "node %s has no pool %q", a.o.NodeID, name)
 	}
 	return p, nil
+}
+
+func (a *Agent) usablePool(name string) (*nodePool, backend.Backend, error) {
+	p, err := a.pool(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := p.usable()
+	return p, b, err
 }

@@ -9,6 +9,8 @@ import (
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
 // healthServer is the gRPC health service (grpc.health.v1) for the whole server

@@ -17,6 +17,7 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 )
 
@@ -31,6 +32,8 @@ type Options struct {
 	Env []string
 	// Args are added to the command line.
 	Args []string
+	// Metrics has the driver serve them: see Metric.
+	Metrics bool
 }
 
 // Driver is a running driver.
@@ -42,6 +45,8 @@ type Driver struct {
 	Dir string
 	// Conn is the connection that the clients use.
 	Conn *grpc.ClientConn
+
+	metrics string // address, or ""
 
 	cmd    *exec.Cmd
 	log    *logBuffer
@@ -75,6 +80,10 @@ func Launch(t testing.TB, o Options) *Driver {
 	d := &Driver{Dir: o.Dir, log: &logBuffer{}, exited: make(chan struct{})}
 	args := append([]string{"standalone", "--endpoint", d.Endpoint(), "--node-id", NodeID,
 		"--state-dir", d.StateDir(), "--pool", "default=" + d.PoolDir()}, o.Args...)
+	if o.Metrics {
+		d.metrics = freeAddress(t)
+		args = append(args, "--metrics-address", d.metrics)
+	}
 	d.cmd = exec.Command(Binary(t, o.Tags), args...)
 	d.cmd.Env = append(os.Environ(), o.Env...)
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
@@ -130,7 +139,11 @@ func (d *Driver) PoolDir() string { return filepath.Join(d.Dir, "pool") }
 
 // DialOptions are for connections to the driver.
 func (d *Driver) DialOptions() []grpc.DialOption {
-	return []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
+	return []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithConnectParams(grpc.ConnectParams{
+		// A driver that is being started serves within milliseconds.
+		Backoff:           backoff.Config{BaseDelay: 2 * time.Millisecond, Multiplier: 1.3, Jitter: 0.2, MaxDelay: 50 * time.Millisecond},
+		MinConnectTimeout: 5 * time.Second,
+	})}
 }
 
 // servingTimeout bounds a start.
@@ -155,6 +168,25 @@ func (d *Driver) AwaitServing() error {
 	default:
 	}
 	return err
+}
+
+// AwaitAnswering returns once the driver answers anything, well or not, or with an
+// error once it has exited.
+func (d *Driver) AwaitAnswering() error {
+	ctx, cancel := context.WithTimeout(context.Background(), servingTimeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-d.exited:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	_, err := d.GetPluginInfo(ctx, &csi.GetPluginInfoRequest{}, grpc.WaitForReady(true))
+	if err != nil {
+		return fmt.Errorf("the driver does not answer: %w", err)
+	}
+	return nil
 }
 
 // Kill ends the driver with SIGKILL and waits for its end.

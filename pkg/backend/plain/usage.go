@@ -40,14 +40,17 @@ func (b *Backend) Usage(ctx context.Context, v state.Volume) (state.Usage, error
 			c = b.counts.better(v.ID, c, func(ctx context.Context) (pool.Count, error) { return b.Count(ctx, v, 0) })
 		}
 	}
-	return state.Usage{
+	u := state.Usage{
 		TotalBytes:      v.Status.CapacityBytes,
 		UsedBytes:       c.Bytes,
 		AvailableBytes:  max(0, min(v.Status.CapacityBytes-c.Bytes, fs.AvailableBytes)),
-		TotalInodes:     c.Inodes + fs.AvailableInodes,
 		UsedInodes:      c.Inodes,
 		AvailableInodes: fs.AvailableInodes,
-	}, nil
+	}
+	if fs.TotalInodes > 0 { // else the filesystem has as many as it likes
+		u.TotalInodes = c.Inodes + fs.AvailableInodes
+	}
+	return u, nil
 }
 
 // counts remembers the counts of large volumes.

@@ -3,8 +3,10 @@ package pool
 import (
 	"context"
 	"os"
+	"strings"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
 // Contents lists the pool, for the start-up scan.
@@ -29,7 +31,18 @@ func (p *Pool) Trash(context.Context) ([]string, error) { return namesIn(int(p.r
 // DiscardLeaving moves an entry of .tmp that no record speaks of into the trash.
 // It needs no sync: after a power cut the next scan finds it again.
 func (p *Pool) DiscardLeaving(name string) error {
+	if err := checkEntry(name); err != nil {
+		return err
+	}
 	return p.toTrash(p.build.fd(), name, name)
+}
+
+// checkEntry refuses what cannot be the name of a directory's entry.
+func checkEntry(name string) error {
+	if name == "" || name == "." || name == ".." || strings.Contains(name, "/") {
+		return state.Errorf(state.Invalid, "%q cannot be the name of a directory entry", name)
+	}
+	return nil
 }
 
 // namesIn lists a directory beneath root through a descriptor of its own, so that

@@ -25,10 +25,15 @@ func check(v state.Volume) error {
 
 // Build makes the volume's directory in .tmp with mkdir, has fill give it what the
 // backend adds (a limit, contents, an owner), writes the record on it and makes all
-// that durable. Leavings of an earlier attempt are moved to the trash first.
+// that durable. Leavings of an earlier attempt are moved to the trash first. It
+// refuses while volumes/ID is taken: that is not this volume, which was never placed,
+// and Place could not replace it.
 func (p *Pool) Build(v state.Volume, mkdir func(dirfd int, name string) error, fill func(dir *os.File) error) error {
 	if err := check(v); err != nil {
 		return err
+	}
+	if p.has(p.volumes, v.ID) {
+		return p.taken(v)
 	}
 	name := backend.PassingName(v)
 	err := mkdir(p.build.fd(), name)
@@ -93,14 +98,18 @@ func (p *Pool) Place(v state.Volume) (string, error) {
 	case errors.Is(err, unix.ENOENT):
 		return "", state.Errorf(state.Lost, "volume %s is in neither %s nor %s of pool %s", v.ID, VolumesDir, BuildDir, p.path)
 	case errors.Is(err, unix.EEXIST):
-		return "", state.Errorf(state.Defect, "%s of pool %s already holds a %s that no record speaks of: move it away", VolumesDir, p.path, v.ID)
+		return "", p.taken(v)
 	}
-	return "", fmt.Errorf("placing volume %s: %w", v.ID, err)
+	return "", full(fmt.Errorf("placing volume %s: %w", v.ID, err))
+}
+
+func (p *Pool) taken(v state.Volume) error {
+	return state.Errorf(state.Defect, "%s of pool %s already holds a %s that no record speaks of: move it away", VolumesDir, p.path, v.ID)
 }
 
 // Relabel writes the record on the volume's directory again, durably.
 func (p *Pool) Relabel(v state.Volume) error {
-	f, err := p.open(v, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	f, err := p.open(v, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return err
 	}
@@ -115,8 +124,8 @@ func (p *Pool) Relabel(v state.Volume) error {
 }
 
 // Discard moves the volume into the trash from wherever it is; there may be
-// nothing of it. A directory in volumes/ that another life of the ID made is
-// left alone: its record has another UID.
+// nothing of it. A directory in volumes/ that is not this volume's is left alone:
+// see isPlaced.
 func (p *Pool) Discard(v state.Volume) error {
 	if err := check(v); err != nil {
 		return err
@@ -125,7 +134,7 @@ func (p *Pool) Discard(v state.Volume) error {
 		*dir
 		name string
 	}{{p.build, backend.PassingName(v)}, {p.volumes, v.ID}} {
-		if from.dir == p.volumes && p.ofAnotherLife(v) {
+		if from.dir == p.volumes && !p.isPlaced(v) {
 			continue
 		}
 		err := p.toTrash(from.fd(), from.name, backend.PassingName(v))
@@ -133,7 +142,7 @@ func (p *Pool) Discard(v state.Volume) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("moving volume %s to %s: %w", v.ID, TrashDir, err)
+			return full(fmt.Errorf("moving volume %s to %s: %w", v.ID, TrashDir, err))
 		}
 		crash.Step(crash.DeleteRenamed)
 	}
@@ -156,15 +165,23 @@ func (p *Pool) toTrash(dirfd int, name, as string) error {
 	}
 }
 
-// ofAnotherLife tells whether volumes/ID carries a record with another UID.
-func (p *Pool) ofAnotherLife(v state.Volume) bool {
+// isPlaced tells whether volumes/ID is this volume: its record has the same UID. One
+// without a readable record (brought back from a copy, say) is the volume's if that
+// was ever Ready; before that nothing is placed, and what lies there is somebody
+// else's.
+func (p *Pool) isPlaced(v state.Volume) bool {
 	there, err := p.ReadRecord(backend.VolumePath(v.ID))
-	return err == nil && there.UID != v.UID
+	if err != nil {
+		return v.Status.Phase == state.Ready || v.Status.Phase == state.Deleting
+	}
+	return there.UID == v.UID
 }
 
 // Open returns the volume's directory (or image) with O_PATH.
-func (p *Pool) Open(v state.Volume) (*os.File, error) { return p.open(v, unix.O_PATH|unix.O_NOFOLLOW) }
+func (p *Pool) Open(v state.Volume) (*os.File, error) { return p.open(v, unix.O_PATH) }
 
+// open must not be given O_NOFOLLOW: with O_PATH, that opens the symbolic link itself,
+// and openat2 refuses links without it.
 func (p *Pool) open(v state.Volume, flags int) (*os.File, error) {
 	if err := check(v); err != nil {
 		return nil, err
@@ -191,8 +208,11 @@ func (p *Pool) has(d *dir, name string) bool {
 	return unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
 }
 
-// full gives errors that mean "no room on this filesystem" their Reason.
+// full gives errors that mean "not on this filesystem, now" their Reason.
 func full(err error) error {
+	if errors.Is(err, unix.EROFS) {
+		return state.Errorf(state.NotReady, "the pool's filesystem is read-only (the kernel's log may tell why): %w", err)
+	}
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EMLINK) {
 		return state.Errorf(state.NoSpace, "the pool's filesystem is full: %w", err)
 	}

@@ -27,6 +27,9 @@ const progressEvery = 10000
 //
 // It needs no sync: after a power cut the next scan finds what came back.
 func (p *Pool) Purge(ctx context.Context, name string, progress func(inodes int)) error {
+	if err := checkEntry(name); err != nil {
+		return err
+	}
 	r := purge{ctx: ctx, trash: p.trash.fd(), name: name, todo: []string{name}, progress: progress}
 	defer r.tell()
 	for len(r.todo) > 0 {
