@@ -51,15 +51,16 @@ type Desired[S, U any] interface {
 	Create(ctx context.Context, id string, spec S) (Object[S, U], error)
 	// UpdateSpec lets change edit the Spec and stores the result as the next
 	// generation, unless change fails or changes nothing. It may be called
-	// several times.
+	// several times, and must not call the store. Busy if the record's deletion
+	// was asked for.
 	UpdateSpec(ctx context.Context, id string, change func(spec *S) error) (Object[S, U], error)
 	// Delete asks for the record's end by setting DeletedAt, as the next
 	// generation; the agent finishes with Finalize. NotFound if there is none; a
 	// second call changes nothing.
 	Delete(ctx context.Context, id string) error
 	// Keep takes a deletion back that the agent has refused (Status.Reason InUse):
-	// DeletedAt is nil again, durably and as the next generation. NotFound if there is no such record with
-	// this UID.
+	// DeletedAt is nil again, durably and as the next generation. NotFound if
+	// there is no record with this ID and UID.
 	Keep(ctx context.Context, id, uid string) error
 }
 
@@ -67,8 +68,9 @@ type Desired[S, U any] interface {
 type Observed[S, U any] interface {
 	Records[S, U]
 	// UpdateStatus lets change edit the Status and stores the result unless
-	// change fails or changes nothing. It may be called several times. Once it
-	// has returned, the new status outlives a power cut.
+	// change fails or changes nothing. It may be called several times, and must
+	// not call the store. Once it has returned, the new status outlives a power
+	// cut, but for that of a record that is Pending before and after, and of a node.
 	UpdateStatus(ctx context.Context, id string, change func(status *U) error) (Object[S, U], error)
 	// Finalize removes the record: the disk holds nothing of it any more. Once
 	// it has returned, the removal outlives a power cut, unless the record said
