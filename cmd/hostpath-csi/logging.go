@@ -29,8 +29,13 @@ func (o *logOptions) apply(w io.Writer) error {
 	}
 	var klogFlags flag.FlagSet
 	klog.InitFlags(&klogFlags)
-	if err := klogFlags.Set("v", strconv.Itoa(o.verbosity)); err != nil {
-		return err
+	for name, value := range map[string]string{
+		"v":          strconv.Itoa(o.verbosity),
+		"one_output": "true", // an error once, not once more for each lower severity
+	} {
+		if err := klogFlags.Set(name, value); err != nil {
+			return err
+		}
 	}
 	switch o.format {
 	case "text":

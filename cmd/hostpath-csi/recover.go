@@ -68,7 +68,7 @@ func (o *recoverOptions) run(ctx context.Context, out, progress io.Writer) error
 	if err != nil {
 		return err
 	}
-	found, err := agent.Recover(ctx, agent.RecoverOptions{Pools: pools, Volumes: store.Volumes(), Store: store.UUID(), NodeID: o.nodeID,
+	found, err := agent.Recover(ctx, agent.RecoverOptions{Pools: pools, Volumes: store.Volumes(), Nodes: store.Nodes(), Store: store.UUID(), NodeID: o.nodeID,
 		Progress: func(pool string, done, of int) {
 			fmt.Fprintf(progress, "pool %s: %d of %d directories\n", pool, done, of)
 		}})

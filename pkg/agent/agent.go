@@ -12,7 +12,6 @@ package agent
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -30,6 +29,13 @@ type Publishes interface {
 	AddPool(name, dir string) error
 }
 
+// Volumes is the agent's half of the records, and the taking back of deletions for
+// which nobody waits any more (see Options.CallersShareProcess).
+type Volumes interface {
+	state.ObservedVolumes
+	Keep(ctx context.Context, id, uid string) error
+}
+
 // Options say what an agent works on.
 type Options struct {
 	// NodeID is the node whose records are reconciled.
@@ -37,7 +43,7 @@ type Options struct {
 	// Pools are the node's pools, by name.
 	Pools []PoolOptions
 	// Volumes and Nodes are the records.
-	Volumes state.ObservedVolumes
+	Volumes Volumes
 	Nodes   state.OwnedNodes
 	// Store is the UUID of the store that keeps the records.
 	Store string
@@ -92,7 +98,7 @@ func New(o Options) *Agent {
 // Attach takes the pools into use and scans them. A pool that cannot be used is
 // not an error: it is told in the node's status, and tried again later.
 func (a *Agent) Attach(ctx context.Context) error {
-	if err := a.ensureNode(ctx); err != nil {
+	if err := ensureNode(ctx, a.o.Nodes, a.o.NodeID); err != nil {
 		return err
 	}
 	var errs error
@@ -191,12 +197,4 @@ func (a *Agent) Inspect(ctx context.Context) {
 		p.checkStillThere()
 	}
 	a.report.soon()
-}
-
-func (a *Agent) ensureNode(ctx context.Context) error {
-	_, err := a.o.Nodes.Create(ctx, a.o.NodeID, state.NodeSpec{})
-	if err != nil && state.ReasonOf(err) != state.AlreadyExists {
-		return fmt.Errorf("recording node %s: %w", a.o.NodeID, err)
-	}
-	return nil
 }

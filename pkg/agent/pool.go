@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"sync"
 
@@ -29,14 +30,15 @@ type nodePool struct {
 	// unfinished are the volumes that the scan found in the midst of something.
 	unfinished []string
 
-	purgeWanted chan struct{} // of capacity one
+	purgeWanted chan struct{}       // of capacity one
+	held        map[string]struct{} // entries of the trash that are not to be removed yet
 }
 
 func newPool(o PoolOptions) *nodePool {
 	if o.Overcommit == 0 {
 		o.Overcommit = 1
 	}
-	return &nodePool{o: o, purgeWanted: make(chan struct{}, 1),
+	return &nodePool{o: o, purgeWanted: make(chan struct{}, 1), held: map[string]struct{}{},
 		refused: state.Errorf(state.NotReady, "pool %s was not looked at yet", o.Name)}
 }
 
@@ -119,21 +121,36 @@ func (a *Agent) openPool(ctx context.Context, o PoolOptions) (backend.Backend, s
 			"bring that store back, or rebuild this one from the pools with 'hostpath-csi recover'", o.Name, o.Path, m.Store, a.o.Store)
 	}
 	if known == "" {
-		_, err := a.o.Nodes.UpdateSpec(ctx, a.o.NodeID, func(spec *state.NodeSpec) error {
-			pools := maps.Clone(spec.Pools)
-			if pools == nil {
-				pools = map[string]string{}
-			}
-			pools[o.Name] = m.UUID
-			spec.Pools = pools
-			return nil
-		})
+		err := rememberPool(ctx, a.o.Nodes, a.o.NodeID, o.Name, m.UUID)
 		if err != nil {
 			return nil, "", err
 		}
 	}
 	b, err := openBackend(o.Path)
 	return b, m.UUID, err
+}
+
+// rememberPool writes into a node's record which pool it has under a name.
+func rememberPool(ctx context.Context, nodes state.OwnedNodes, nodeID, name, uuid string) error {
+	_, err := nodes.UpdateSpec(ctx, nodeID, func(spec *state.NodeSpec) error {
+		pools := maps.Clone(spec.Pools)
+		if pools == nil {
+			pools = map[string]string{}
+		}
+		pools[name] = uuid
+		spec.Pools = pools
+		return nil
+	})
+	return err
+}
+
+// ensureNode makes a node's record if there is none.
+func ensureNode(ctx context.Context, nodes state.OwnedNodes, nodeID string) error {
+	_, err := nodes.Create(ctx, nodeID, state.NodeSpec{})
+	if err != nil && state.ReasonOf(err) != state.AlreadyExists {
+		return fmt.Errorf("recording node %s: %w", nodeID, err)
+	}
+	return nil
 }
 
 // checkStillThere notices a pool whose disk went away, and one that came back.

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -13,6 +15,34 @@ func (p *nodePool) wakePurge() {
 	case p.purgeWanted <- struct{}{}:
 	default:
 	}
+}
+
+// holdTrash keeps an entry from being removed until freeTrash: while the record of
+// what is in it says Ready, the entry tells the start-up scan that it was deleted.
+func (p *nodePool) holdTrash(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held[name] = struct{}{}
+}
+
+func (p *nodePool) freeTrash(name string) {
+	p.mu.Lock()
+	delete(p.held, name)
+	p.mu.Unlock()
+	p.wakePurge()
+}
+
+// isHeld tells whether an entry of the trash is kept: one of a held name, or of that
+// with something behind it where the name was taken.
+func (p *nodePool) isHeld(entry string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for name := range p.held {
+		if rest, ok := strings.CutPrefix(entry, name); ok && (rest == "" || rest[0] == '.') {
+			return true
+		}
+	}
+	return false
 }
 
 const (
@@ -47,6 +77,7 @@ func (a *Agent) purgeOnce(ctx context.Context, p *nodePool) {
 		klog.ErrorS(err, "Listing the trash failed", "pool", p.o.Name)
 		return
 	}
+	entries = slices.DeleteFunc(entries, p.isHeld)
 	p.setBacklog(len(entries))
 	for i, name := range entries {
 		removed, logged := 0, time.Now()

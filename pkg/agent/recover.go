@@ -27,6 +27,8 @@ type Found struct {
 	// Orphan, with Why.
 	Outcome Outcome
 	Why     string
+
+	node string
 }
 
 // Outcome is what became of something that Recover found.
@@ -43,6 +45,7 @@ const (
 type RecoverOptions struct {
 	Pools   []PoolOptions
 	Volumes state.Owned[state.VolumeSpec, state.VolumeStatus]
+	Nodes   state.OwnedNodes
 	// Store is the UUID of the store that keeps Volumes.
 	Store string
 	// NodeID replaces the node that the records name, if it is not "".
@@ -58,8 +61,8 @@ const recoverParallel = 64
 // makes the pools that store's. It removes nothing, and can be repeated.
 //
 // Durable steps: each record, as Ready; the record on the volume, with the UID of
-// its new life; when a pool's volumes are all recorded, the pool's marker. A crash
-// before that leaves a pool of another store, which no driver serves, and the next
+// its new life; when a pool's volumes are all recorded, the pool in the records of the
+// nodes that its volumes name, and then the pool's marker. A crash before that leaves a pool of another store, which no driver serves, and the next
 // Recover goes on.
 func Recover(ctx context.Context, o RecoverOptions) ([]Found, error) {
 	var all []Found
@@ -112,11 +115,37 @@ func (o *RecoverOptions) pool(ctx context.Context, po PoolOptions) (_ []Found, e
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	if err := o.rememberPool(ctx, po.Name, m.UUID, found); err != nil {
+		return nil, err
+	}
 	slices.SortFunc(found, func(a, b Found) int { return cmp.Compare(a.Path, b.Path) })
 	if m.Store == o.Store {
 		return found, nil
 	}
 	return found, pool.Rebind(po.Path, o.Store)
+}
+
+// rememberPool writes the pool into the records of its nodes, so that it is missed
+// should its disk not be mounted at the next start.
+func (o *RecoverOptions) rememberPool(ctx context.Context, name, uuid string, found []Found) error {
+	nodes := map[string]bool{}
+	if o.NodeID != "" {
+		nodes[o.NodeID] = true
+	}
+	for _, f := range found {
+		if f.node != "" {
+			nodes[f.node] = true
+		}
+	}
+	for id := range nodes {
+		if err := ensureNode(ctx, o.Nodes, id); err != nil {
+			return err
+		}
+		if err := rememberPool(ctx, o.Nodes, id, name, uuid); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // entry records one directory. An error ends the recovery; what is merely wrong
@@ -135,6 +164,7 @@ func (o *RecoverOptions) entry(ctx context.Context, b backend.Backend, poolName,
 	f.ID, f.CapacityBytes, f.Claim = old.ID, old.Spec.CapacityBytes, old.Spec.Claim
 	spec := old.Spec
 	spec.Pool, spec.Node = poolName, cmp.Or(o.NodeID, spec.Node)
+	f.node = spec.Node
 	v, err := o.Volumes.Create(ctx, old.ID, spec)
 	if state.ReasonOf(err) == state.AlreadyExists {
 		if v, err = o.Volumes.Get(ctx, old.ID); err != nil {

@@ -26,6 +26,8 @@ const lostReason = "DirectoryMissing"
 //	Ready                nothing              health DATA_LOSS; never made again empty
 //	Pending, Failed      anything or nothing  nobody was answered: undone, or done, as
 //	                                          Options.CallersShareProcess says
+//	Ready, to be deleted volumes/ID           nobody was answered: taken back, or reconciled, as
+//	                                          Options.CallersShareProcess says
 //	Ready, changed       volumes/ID           reconciled once the agent works
 //	none                 .tmp/X               moved to the trash
 //	none                 volumes/X            an orphan: reported, never touched
@@ -80,7 +82,7 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 	_, placed := s.disk.Volumes[v.ID]
 	_, built := s.disk.Building[passing]
 	_, trashed := s.disk.Trash[passing]
-	if v.Status.Path != "" { // else it was never Ready, and what is there is an orphan
+	if v.Status.Phase == state.Ready || v.Status.Phase == state.Deleting { // else nothing was placed: an orphan
 		delete(s.disk.Volumes, v.ID)
 	}
 
@@ -97,6 +99,12 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 		return nil
 	}
 	delete(s.disk.Building, passing)
+	if v.DeletedAt != nil && s.a.o.CallersShareProcess {
+		klog.InfoS("Taking back a deletion that a crash cut short", "volumeID", v.ID, "pool", s.p.o.Name)
+		if err := s.a.o.Volumes.Keep(ctx, v.ID, v.UID); err != nil {
+			return err
+		}
+	}
 	s.ready++
 	s.allocated += v.Status.CapacityBytes
 	if v.DeletedAt != nil || v.Status.ObservedGeneration < v.Generation {

@@ -169,6 +169,7 @@ func (a *Agent) remove(ctx context.Context, v state.Volume) error {
 		return a.refuse(ctx, v, err)
 	}
 	defer release()
+	p.holdTrash(backend.PassingName(v))
 	if err := b.Discard(ctx, v); err != nil {
 		return a.refuse(ctx, v, err)
 	}
@@ -185,7 +186,7 @@ func (a *Agent) remove(ctx context.Context, v state.Volume) error {
 		crash.Step(crash.DeleteCommitted)
 		// The caller is being answered meanwhile.
 	}
-	p.wakePurge()
+	p.freeTrash(backend.PassingName(v))
 	a.report.soon()
 	return a.finalize(ctx, b, v)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+	mountutils "k8s.io/mount-utils"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
@@ -32,11 +33,14 @@ func reasonOf(err error) state.Reason {
 	if e := (*state.Error)(nil); errors.As(err, &e) {
 		return e.Reason
 	}
-	for _, e := range []error{unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.ENOMEM, unix.EMFILE, unix.ENFILE, unix.EIO,
-		unix.ESTALE, unix.ENOTCONN} {
+	for _, e := range []error{unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.ENOMEM, unix.EMFILE, unix.ENFILE} {
 		if errors.Is(err, e) {
 			return state.NotReady
 		}
+	}
+	// A filesystem that was shut down, or whose disk or server is gone.
+	if e := unix.Errno(0); errors.As(err, &e) && e != unix.EACCES && mountutils.IsCorruptedMnt(e) {
+		return state.NotReady
 	}
 	for _, e := range []error{unix.ENOSYS, unix.EOPNOTSUPP, unix.EPERM} {
 		if errors.Is(err, e) {

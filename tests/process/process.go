@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	mountutils "k8s.io/mount-utils"
 )
 
 // Options say how to start the driver. The zero value is a driver with one pool in
@@ -234,14 +236,14 @@ func (l *logBuffer) String() string {
 // MountsBeneath lists the mount points beneath dir, deepest and latest first.
 func MountsBeneath(t testing.TB, dir string) []string {
 	t.Helper()
-	b, err := os.ReadFile("/proc/self/mountinfo")
+	all, err := mountutils.New("").List()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var found []string
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], dir+"/") {
-			found = append([]string{f[4]}, found...)
+	for _, m := range slices.Backward(all) {
+		if strings.HasPrefix(m.Path, dir+"/") {
+			found = append(found, m.Path)
 		}
 	}
 	return found

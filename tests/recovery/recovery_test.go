@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/hostpath-csi/hostpath-csi/tests/process"
 )
@@ -95,6 +97,21 @@ func TestRecoverLeavesAStoreThatIsInOrderAlone(t *testing.T) {
 	}
 	if got := sizes(t, process.Start(t, process.Options{Dir: dir})); len(got) != len(before) {
 		t.Errorf("volumes are %v, were %v", got, before)
+	}
+}
+
+func TestAfterRecoverAMissingDiskIsStillMissed(t *testing.T) {
+	dir := process.TempDir(t)
+	populate(t, dir)
+	must(t, os.RemoveAll(filepath.Join(dir, "state")))
+	recoverStore(t, dir)
+	must(t, os.Rename(filepath.Join(dir, "pool"), filepath.Join(dir, "elsewhere")))
+	d := process.Launch(t, process.Options{Dir: dir})
+	if err := d.AwaitServing(); status.Code(err) != codes.FailedPrecondition {
+		t.Errorf("Probe says %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "pool")); !os.IsNotExist(err) {
+		t.Errorf("the driver made another pool in the place of the missing one: %v", err)
 	}
 }
 

@@ -187,18 +187,23 @@ func (p *Pool) open(v state.Volume, flags int) (*os.File, error) {
 		return nil, err
 	}
 	// The volume may be moved from .tmp to volumes between two looks, but not
-	// back: looking in volumes first and last finds it.
+	// back: looking in volumes first and last finds it. In the midst of a look, too:
+	// then the kernel sees what was found outside the directory it was looked for in.
+	var err error
 	for _, at := range []struct {
 		*dir
 		name string
 	}{{p.volumes, v.ID}, {p.build, backend.PassingName(v)}, {p.volumes, v.ID}} {
-		fd, err := openAt(at.fd(), at.name, flags)
-		if err == nil {
+		var fd int
+		if fd, err = openAt(at.fd(), at.name, flags); err == nil {
 			return os.NewFile(uintptr(fd), filepath.Join(at.Name(), at.name)), nil
 		}
-		if !errors.Is(err, unix.ENOENT) {
+		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EXDEV) {
 			return nil, state.Errorf(state.Lost, "opening volume %s in %s: %w", v.ID, at.Name(), err)
 		}
+	}
+	if errors.Is(err, unix.EXDEV) {
+		return nil, state.Errorf(state.Lost, "opening volume %s in %s: another filesystem is mounted in its place: %w", v.ID, p.volumes.Name(), err)
 	}
 	return nil, state.Errorf(state.Lost, "volume %s is not in pool %s: its directory was removed behind the driver's back", v.ID, p.path)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"slices"
 	"time"
 
@@ -156,14 +155,14 @@ func (r *records[S, U]) pending(status *U) bool {
 
 // apply lets change edit half, and tells whether that made a difference.
 func apply[T any](half *T, change func(*T) error) (changed bool, err error) {
-	before, err := json.Marshal(half)
+	before, err := writer.Marshal(half)
 	if err != nil {
 		return false, err
 	}
 	if err := change(half); err != nil {
 		return false, err
 	}
-	after, err := json.Marshal(half)
+	after, err := writer.Marshal(half)
 	return !bytes.Equal(before, after), err
 }
 

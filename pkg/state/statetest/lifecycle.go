@@ -50,8 +50,8 @@ func healthy(t *testing.T, s state.Store) {
 }
 
 func uuid(t *testing.T, s state.Store) {
-	if s.UUID() == "" || s.UUID() != s.UUID() {
-		t.Errorf("the store's UUID is %q", s.UUID())
+	if first, again := s.UUID(), s.UUID(); first == "" || first != again {
+		t.Errorf("the store's UUID is %q, and then %q", first, again)
 	}
 }
 

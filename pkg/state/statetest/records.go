@@ -173,8 +173,8 @@ func missing(t *testing.T, s state.Store) {
 }
 
 func deleteFinalize(t *testing.T, s state.Store) {
-	v := mustCreate(t, s, "a")
-	v = mustSetPhase(t, s, "a", state.Ready)
+	mustCreate(t, s, "a")
+	v := mustSetPhase(t, s, "a", state.Ready)
 	mustDelete(t, s, "a")
 	deleted := mustGet(t, s, "a")
 	if deleted.DeletedAt == nil || deleted.DeletedAt.Location() != time.UTC {
