@@ -1,0 +1,98 @@
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# The version that `hostpath-csi version` tells: a tag, a commit, or "dev" without git.
+VERSION := $(or $(VERSION),$(shell git describe --tags --always --dirty 2>/dev/null),dev)
+IMAGE ?= hostpath-csi:$(VERSION)
+
+TEST_FLAGS ?=
+# In runs, not in seconds: scripts/fuzz.sh tells why.
+FUZZTIME ?= 500000x
+CRASH_ROUNDS ?= 3
+BENCH_FLAGS ?=
+STATICCHECK_VERSION := v0.8.2
+
+staticcheck := bin/staticcheck-$(STATICCHECK_VERSION)
+build := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+# Programs for root lie in directories that a user's PATH may not name.
+export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
+# Who is not root builds as himself and runs only the mounting half as root.
+sudo := $(if $(filter-out 0,$(shell id -u)),$(shell command -v sudo))
+need_root = @[ "$$(id -u)" = 0 ] || { echo 'make $@ mounts filesystems and needs root: sudo env "PATH=$$PATH" make $@' >&2; exit 1; }
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/hostpath-csi, a static binary
+	@scripts/install-deps.sh build
+	$(build) -o bin/hostpath-csi ./cmd/hostpath-csi
+
+.PHONY: demo
+demo: build ## See it work: create, mount, expand, crash, recover, delete (root, seconds)
+	@scripts/install-deps.sh demo
+	@$(build) -o bin/demo ./tests/demo
+	@$(sudo) bin/demo --driver bin/hostpath-csi
+
+.PHONY: test
+test: ## Run every test with the race detector: unit, sanity, crash, rules (root)
+	$(need_root)
+	@scripts/install-deps.sh test
+	go test -race -count=1 $(TEST_FLAGS) ./...
+	cd tests/bench && go test -race -count=1 $(TEST_FLAGS) ./...
+
+.PHONY: lint
+lint: $(staticcheck) ## Check formatting, go vet, staticcheck and who imports whom
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+	@for dir in $$(find . -name go.mod -printf '%h '); do \
+		for tags in "" crashtest; do \
+			echo "lint $$dir$${tags:+ -tags $$tags}"; \
+			(cd $$dir && go vet -tags "$$tags" ./... && $(CURDIR)/$(staticcheck) -tags "$$tags" ./...); \
+		done; \
+	done
+	@go test -count=1 ./tests/rules
+
+# Pinned here and not in go.mod, so that the driver's modules are the driver's. The
+# second try is for a machine without network that has the module in its cache.
+$(staticcheck):
+	@scripts/install-deps.sh build
+	@pkg=honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION); \
+	export GOBIN=$(CURDIR)/bin; \
+	go install $$pkg || GOSUMDB=off GOPROXY=file://$$(go env GOMODCACHE)/cache/download go install $$pkg; \
+	mv bin/staticcheck $@
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target FUZZTIME (500000x) times
+	@scripts/install-deps.sh build
+	@scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: crash
+crash: ## Kill the driver at every step, CRASH_ROUNDS (3) times over (root)
+	$(need_root)
+	@scripts/install-deps.sh test
+	go test -count=$(CRASH_ROUNDS) -timeout 30m $(TEST_FLAGS) ./tests/crash
+
+.PHONY: bench
+bench: build ## Measure the driver over its socket (root; BENCH_FLAGS=--quick)
+	$(need_root)
+	cd tests/bench && go run . run --driver ../../bin/hostpath-csi $(BENCH_FLAGS)
+
+.PHONY: bench-store
+bench-store: build ## Compare the embedded stores that could be had
+	cd tests/bench && go run . store $(BENCH_FLAGS)
+
+.PHONY: image
+image: ## Build the container image, with docker or else buildah
+	@docker info >/dev/null 2>&1 || scripts/install-deps.sh image
+	@VERSION=$(VERSION) scripts/image.sh $(IMAGE)
+
+.PHONY: deps
+deps: ## Install what these targets need (Debian, Ubuntu)
+	@scripts/install-deps.sh
+
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin out

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Installs what the make targets need on Debian or Ubuntu, by purpose:
+#
+#	scripts/install-deps.sh [build|demo|test|image]...    (none: all)
+#
+# It asks for programs, not for packages: what is there, from wherever, stays as
+# it is, and nothing is said. Only what is missing is installed with apt-get.
+set -euo pipefail
+
+# program:package
+build="git:git update-ca-certificates:ca-certificates"
+demo=""
+test="gcc:gcc mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mount:mount losetup:mount"
+image="buildah:buildah busybox:busybox-static"
+
+say() { echo "install-deps: $*" >&2; }
+
+# Programs for root lie in directories that a user's PATH may not name.
+PATH=$PATH:/usr/local/go/bin:/usr/sbin:/sbin
+
+[ $# -gt 0 ] || set -- build demo test image
+wanted=$build
+for purpose in "$@"; do
+	case $purpose in
+	build) ;;
+	demo) wanted+=" $demo" ;;
+	test) wanted+=" $test" ;;
+	image) wanted+=" $image" ;;
+	*) say "no such purpose: $purpose (build, demo, test, image)"; exit 2 ;;
+	esac
+done
+
+command -v go >/dev/null || {
+	say "Go is missing. Install the version that go.mod names, or a later one: https://go.dev/dl/"
+	exit 1
+}
+
+packages=()
+for pair in $wanted; do
+	command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
+done
+# The race detector links with the C library's headers, which gcc alone lacks.
+case " $* " in *" test "*)
+	[ -e /usr/include/stdlib.h ] || packages+=(libc6-dev) ;;
+esac
+[ ${#packages[@]} -gt 0 ] || exit 0
+
+command -v apt-get >/dev/null || {
+	say "please install by hand (this is not Debian or Ubuntu): ${packages[*]}"
+	exit 1
+}
+sudo=()
+if [ "$(id -u)" -ne 0 ]; then
+	command -v sudo >/dev/null || { say "needs root to install: ${packages[*]}"; exit 1; }
+	sudo=(sudo)
+fi
+
+say "installing ${packages[*]}"
+install() {
+	"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null
+}
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# The package lists may be fresh enough; they are fetched only if they are not.
+if ! install >"$log" 2>&1; then
+	"${sudo[@]}" apt-get update -qq >>"$log" 2>&1 || true
+	install >>"$log" 2>&1 || { cat "$log" >&2; say "could not install ${packages[*]}"; exit 1; }
+fi
