@@ -1,0 +1,36 @@
+package suite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"golang.org/x/sys/unix"
+)
+
+// mountImage makes a filesystem in a sparse file and mounts it at the directory at,
+// through a loop device that goes away with the mount.
+func mountImage(filesystem, image, at string, size int64) (unmount func() error, err error) {
+	f, err := os.Create(image)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.Truncate(size), f.Close(), os.Mkdir(at, 0o755)); err != nil {
+		return nil, err
+	}
+	for _, command := range [][]string{
+		{"mkfs." + filesystem, "-q", image},
+		{"mount", "-o", "loop", image, at},
+	} {
+		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%q: %w: %s", command, err, out)
+		}
+	}
+	return func() error {
+		if err := unix.Unmount(at, 0); err != nil {
+			return fmt.Errorf("unmounting %s: %w", at, err)
+		}
+		return nil
+	}, nil
+}
