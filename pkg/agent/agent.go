@@ -72,11 +72,14 @@ type Agent struct {
 
 	publishes Publishes
 	queue     *queue
+	finalizer *finalizer
 	report    *reporter
 	metrics   *metrics
 
-	stop context.CancelFunc
-	work sync.WaitGroup
+	stop       context.CancelFunc
+	work       sync.WaitGroup
+	finalizing sync.WaitGroup
+	finalized  chan struct{} // closed when nothing more is added to the finalizer
 }
 
 // parallel bounds how many volumes are reconciled at a time: enough to share each
@@ -90,6 +93,7 @@ func New(o Options) *Agent {
 		a.pools[po.Name] = newPool(po)
 	}
 	a.queue = newQueue(parallel, a.reconcile)
+	a.finalizer = newFinalizer(a)
 	a.report = &reporter{agent: a, kick: make(chan struct{}, 1)}
 	a.metrics = newMetrics(a)
 	return a
@@ -147,6 +151,8 @@ func (a *Agent) Start(publishes Publishes) {
 	for _, p := range a.pools {
 		a.work.Go(func() { a.purge(ctx, p) })
 	}
+	a.finalized = make(chan struct{})
+	a.finalizing.Go(func() { a.finalizer.run(a.finalized) })
 	a.report.soon()
 }
 
@@ -157,6 +163,10 @@ func (a *Agent) Stop() {
 		a.stop()
 	}
 	a.queue.close()
+	if a.finalized != nil {
+		close(a.finalized)
+	}
+	a.finalizing.Wait()
 	a.work.Wait()
 	for _, p := range a.pools {
 		if b := p.backend(); b != nil {

@@ -129,7 +129,10 @@ func (s *scan) discard(ctx context.Context, v state.Volume) error {
 	if err := s.b.Discard(ctx, v); err != nil {
 		return err
 	}
-	return s.a.finalize(ctx, s.b, v)
+	if err := s.b.Settle(ctx); err != nil {
+		return err
+	}
+	return s.a.finalize(ctx, v)
 }
 
 // health sets or clears the condition that the volume's data is gone.

@@ -173,31 +173,37 @@ func (a *Agent) remove(ctx context.Context, v state.Volume) error {
 	if err := b.Discard(ctx, v); err != nil {
 		return a.refuse(ctx, v, err)
 	}
-	if v.Status.Phase == state.Ready {
-		_, err := a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
-			st.Phase, st.Reason, st.Message, st.ObservedGeneration = state.Deleting, "", "", v.Generation
-			return nil
-		})
-		if err != nil {
+	if v.Status.Phase != state.Ready {
+		// Nobody was ever told that there is such a volume.
+		p.freeTrash(backend.PassingName(v))
+		if err := b.Settle(ctx); err != nil {
 			return err
 		}
-		p.release(v.Status.CapacityBytes)
-		p.countReady(-1)
-		crash.Step(crash.DeleteCommitted)
-		// The caller is being answered meanwhile.
+		return a.finalize(ctx, v)
 	}
+	_, err = a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
+		st.Phase, st.Reason, st.Message, st.ObservedGeneration = state.Deleting, "", "", v.Generation
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	// The caller is being answered meanwhile.
+	crash.Step(crash.DeleteCommitted)
+	a.finalizer.add(b, v)
+	p.release(v.Status.CapacityBytes)
+	p.countReady(-1)
 	p.freeTrash(backend.PassingName(v))
 	a.report.soon()
-	return a.finalize(ctx, b, v)
+	return nil
 }
 
 // finish brings a deletion to its end that was answered, but did not get there.
 func (a *Agent) finish(ctx context.Context, v state.Volume) error {
-	p, err := a.pool(v.Spec.Pool)
-	if err != nil {
-		return err
+	if a.finalizer.has(v.UID) {
+		return nil
 	}
-	b, err := p.usable()
+	p, b, err := a.usablePool(v.Spec.Pool)
 	if err != nil {
 		return err
 	}
@@ -205,18 +211,7 @@ func (a *Agent) finish(ctx context.Context, v state.Volume) error {
 		return err
 	}
 	p.wakePurge()
-	return a.finalize(ctx, b, v)
-}
-
-// finalize ends the record of a volume that was discarded.
-func (a *Agent) finalize(ctx context.Context, b backend.Backend, v state.Volume) error {
-	if err := b.Settle(ctx); err != nil {
-		return err
-	}
-	if err := a.o.Volumes.Finalize(ctx, v.ID, v.UID); err != nil && state.ReasonOf(err) != state.NotFound {
-		return err
-	}
-	crash.Step(crash.DeleteFinalized)
+	a.finalizer.add(b, v)
 	return nil
 }
 

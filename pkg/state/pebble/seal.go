@@ -93,7 +93,7 @@ func (f *sealFS) watch(name string, file vfs.File) vfs.File {
 		return nil
 	}
 	if number, ok := logNumber(name); ok {
-		return &sealedFile{File: file, number: number, durable: &f.log}
+		return &sealedFile{File: newZeroed(file), number: number, durable: &f.log}
 	}
 	if number, ok := manifestNumber(name); ok {
 		return &sealedFile{File: file, number: number, durable: &f.manifest}
