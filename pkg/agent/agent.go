@@ -140,7 +140,7 @@ func (a *Agent) Start(publishes Publishes) {
 	changes := a.o.Volumes.Watch(ctx)
 	a.work.Go(func() {
 		for e := range changes {
-			if !e.Gone && e.Object.Spec.Node == a.o.NodeID {
+			if !e.Gone && e.Object.Spec.Node == a.o.NodeID && unfinished(e.Object) {
 				a.queue.add(e.Object.ID)
 			}
 		}

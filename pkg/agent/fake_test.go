@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -148,8 +149,12 @@ func (r *records[S, U]) Create(ctx context.Context, id string, spec S) (obj stat
 
 func (r *records[S, U]) UpdateSpec(ctx context.Context, id string, change func(spec *S) error) (changed state.Object[S, U], err error) {
 	err = r.do(ctx, "UpdateSpec", id, func(obj state.Object[S, U]) error {
+		before := copied(obj)
 		if err := change(&obj.Spec); err != nil {
 			return err
+		}
+		if changed = obj; reflect.DeepEqual(copied(obj), before) {
+			return nil // nothing changed, nobody is told
 		}
 		obj.Generation++
 		changed = obj
@@ -161,8 +166,12 @@ func (r *records[S, U]) UpdateSpec(ctx context.Context, id string, change func(s
 
 func (r *records[S, U]) UpdateStatus(ctx context.Context, id string, change func(status *U) error) (changed state.Object[S, U], err error) {
 	err = r.do(ctx, "UpdateStatus", id, func(obj state.Object[S, U]) error {
+		before := copied(obj)
 		if err := change(&obj.Status); err != nil {
 			return err
+		}
+		if changed = obj; reflect.DeepEqual(copied(obj), before) {
+			return nil // nothing changed, nobody is told
 		}
 		changed = obj
 		r.put(obj, false)

@@ -9,20 +9,23 @@ import (
 // queue runs one function for the volumes that changed: for different volumes in
 // parallel, for one volume in turn, and at least once after its last change.
 type queue struct {
-	run   func(ctx context.Context, id string)
-	slots chan struct{}
-
+	run    func(ctx context.Context, id string)
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool
-	again  map[string]bool // the volumes in work, and whether they changed meanwhile
+	mu      sync.Mutex
+	closed  bool
+	again   map[string]bool // the volumes in work, and whether they changed meanwhile
+	waiting []string        // of those, the ones that no worker has taken
+	idle    int             // workers that wait for one
+	filled  *sync.Cond      // told when waiting or closed changes
+	room    int             // how many workers may still be started
 }
 
 func newQueue(parallel int, run func(ctx context.Context, id string)) *queue {
-	q := &queue{run: run, slots: make(chan struct{}, parallel), again: map[string]bool{}}
+	q := &queue{run: run, again: map[string]bool{}, room: parallel}
+	q.filled = sync.NewCond(&q.mu)
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	return q
 }
@@ -39,7 +42,13 @@ func (q *queue) add(id string) {
 		return
 	}
 	q.again[id] = false
-	q.work.Go(func() { q.workOn(id) })
+	q.waiting = append(q.waiting, id)
+	if q.idle == 0 && q.room > 0 {
+		q.room--
+		q.work.Go(q.worker)
+		return
+	}
+	q.filled.Signal()
 }
 
 // addAfter is add, a while later; close forgets it.
@@ -47,19 +56,31 @@ func (q *queue) addAfter(id string, d time.Duration) {
 	time.AfterFunc(d, func() { q.add(id) })
 }
 
-func (q *queue) workOn(id string) {
+// worker works until the queue is closed. Workers stay, since a goroutine that has
+// done such work has the stack for it.
+func (q *queue) worker() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	for {
-		q.slots <- struct{}{}
-		q.run(q.ctx, id)
-		<-q.slots
-		q.mu.Lock()
-		if !q.again[id] || q.closed {
-			delete(q.again, id)
-			q.mu.Unlock()
+		for len(q.waiting) == 0 && !q.closed {
+			q.idle++
+			q.filled.Wait()
+			q.idle--
+		}
+		if q.closed {
 			return
 		}
-		q.again[id] = false
+		id := q.waiting[0]
+		q.waiting = q.waiting[1:]
 		q.mu.Unlock()
+		q.run(q.ctx, id)
+		q.mu.Lock()
+		if q.again[id] {
+			q.again[id] = false
+			q.waiting = append(q.waiting, id)
+		} else {
+			delete(q.again, id)
+		}
 	}
 }
 
@@ -67,6 +88,7 @@ func (q *queue) workOn(id string) {
 func (q *queue) close() {
 	q.mu.Lock()
 	q.closed = true
+	q.filled.Broadcast()
 	q.mu.Unlock()
 	q.work.Wait()
 	q.cancel()

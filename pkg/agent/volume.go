@@ -11,6 +11,11 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
+// unfinished tells whether there is anything to be done for a volume.
+func unfinished(v state.Volume) bool {
+	return v.Status.Phase != state.Ready && v.Status.Phase != state.Failed || v.DeletedAt != nil || v.Status.ObservedGeneration < v.Generation
+}
+
 // reconcile makes the disk what the volume's record says. What fails for a reason
 // that the caller must know goes into the record's status; what merely could not
 // be written there is logged, and done again at the next start.

@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
@@ -36,6 +37,8 @@ func (c *controller) DeleteVolume(ctx context.Context, req *csi.DeleteVolumeRequ
 // the deletion is taken back before the refusal is told: it must not happen later,
 // when nobody asks for it any more.
 func (c *controller) clear(ctx context.Context, v state.Volume) error {
+	ctx, done := linger(ctx)
+	defer done()
 	if v.Status.Phase == state.Deleting {
 		return nil // that it is gone was told before; its record follows
 	}
@@ -67,4 +70,20 @@ func (c *controller) clear(ctx context.Context, v state.Volume) error {
 		return fmt.Errorf("deleting volume %s: %w", v.ID, err)
 	}
 	return nil
+}
+
+// lingering is how long an agent's answer is awaited that the caller does not await
+// any more. It takes milliseconds.
+const lingering = 5 * time.Second
+
+// linger returns a context that outlives ctx for a while: what was declared is seen
+// to its end, so that a deletion that the agent refuses is taken back, and the volume
+// not hidden for good, though nobody hears of it.
+func linger(ctx context.Context) (longer context.Context, done func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(lingering, cancel) })
+	return longer, func() {
+		stop()
+		cancel()
+	}
 }

@@ -57,6 +57,8 @@ func (c *controller) resize(ctx context.Context, v state.Volume, bytes int64) (s
 			return v, state.Errorf(state.OutOfRange, "capacity_range.required_bytes is %d; pool %s has %d", bytes, v.Spec.Pool, p.Usage.TotalBytes)
 		}
 	}
+	ctx, done := linger(ctx)
+	defer done()
 	set := func(bytes int64) (state.Volume, error) {
 		return c.volumes.UpdateSpec(ctx, v.ID, func(spec *state.VolumeSpec) error {
 			spec.CapacityBytes = bytes

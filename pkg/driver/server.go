@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
@@ -13,6 +14,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"k8s.io/klog/v2"
 )
 
@@ -23,6 +25,9 @@ type Server struct {
 	duration *prometheus.HistogramVec
 }
 
+// streamWorkers is how many goroutines are kept for calls.
+const streamWorkers = 32
+
 // NewServer makes a server of the services that o describes.
 func NewServer(o Options) *Server {
 	s := &Server{health: newHealthServer(&o), duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
@@ -30,7 +35,9 @@ func NewServer(o Options) *Server {
 		Help:    "Time from the arrival of a CSI call to its answer.",
 		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14), // 100 us to 15 s
 	}, []string{"method", "code"})}
-	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept))
+	// Workers stay between calls: a new goroutine would have to grow its stack for
+	// each. More calls than workers are served by goroutines of their own.
+	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept), grpc.NumStreamWorkers(streamWorkers))
 	csi.RegisterIdentityServer(s.grpc, &identity{o: o})
 	csi.RegisterControllerServer(s.grpc, &controller{volumes: o.Volumes, nodes: o.Nodes, inFlight: newInFlight()})
 	if o.NodeID != "" {
@@ -64,7 +71,7 @@ func (s *Server) Stop(grace time.Duration) {
 func (s *Server) intercept(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	began := time.Now()
 	if v := klog.V(5); v.Enabled() {
-		v.InfoS("Call", "method", info.FullMethod, "request", protosanitizer.StripSecrets(req))
+		v.InfoS("Call", "method", info.FullMethod, "request", forLog(req))
 	}
 	resp, err := handler(ctx, req)
 	err = toStatus(err)
@@ -72,15 +79,38 @@ func (s *Server) intercept(ctx context.Context, req any, info *grpc.UnaryServerI
 	s.duration.WithLabelValues(info.FullMethod, code.String()).Observe(took.Seconds())
 	switch {
 	case code == codes.Internal || code == codes.DataLoss:
-		klog.ErrorS(err, "Call failed", "method", info.FullMethod, "volumeID", volumeOf(req), "code", code, "took", took)
+		klog.ErrorS(err, "Call failed", "method", info.FullMethod, "volumeID", volumeOf(req), "code", code.String(), "took", took)
 	case err != nil:
-		klog.V(2).InfoS("Call refused", "method", info.FullMethod, "volumeID", volumeOf(req), "code", code, "took", took, "err", status.Convert(err).Message())
+		klog.V(2).InfoS("Call refused", "method", info.FullMethod, "volumeID", volumeOf(req), "code", code.String(), "took", took, "err", status.Convert(err).Message())
 	default:
 		if v := klog.V(4); v.Enabled() {
 			v.InfoS("Call answered", "method", info.FullMethod, "volumeID", volumeOf(req), "took", took)
 		}
 	}
 	return resp, err
+}
+
+// forLog shows a request without its secrets. Mount flags may hold some, too (CSI:
+// MountVolume.mount_flags), in what is behind a "=".
+func forLog(req any) string {
+	m := proto.Clone(req.(proto.Message))
+	var all []*csi.VolumeCapability
+	switch r := m.(type) {
+	case interface{ GetVolumeCapability() *csi.VolumeCapability }:
+		all = append(all, r.GetVolumeCapability())
+	case interface {
+		GetVolumeCapabilities() []*csi.VolumeCapability
+	}:
+		all = r.GetVolumeCapabilities()
+	}
+	for _, c := range all {
+		for i, flag := range c.GetMount().GetMountFlags() {
+			if key, _, ok := strings.Cut(flag, "="); ok {
+				c.GetMount().GetMountFlags()[i] = key + "=..."
+			}
+		}
+	}
+	return protosanitizer.StripSecrets(m).String()
 }
 
 // volumeOf returns the volume that a request is about: its ID, or the name it
