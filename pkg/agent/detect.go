@@ -3,7 +3,10 @@ package agent
 import (
 	"errors"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/btrfs"
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/plain"
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
 )
@@ -15,9 +18,22 @@ func openBackend(path string) (backend.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := plain.New(p)
+	b, err := newBackend(p)
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return b, nil
+}
+
+func newBackend(p *pool.Pool) (backend.Backend, error) {
+	magic, err := p.FilesystemType()
+	if err != nil {
+		return nil, err
+	}
+	switch magic {
+	case unix.BTRFS_SUPER_MAGIC:
+		return btrfs.New(p)
+	default:
+		return plain.New(p)
+	}
 }

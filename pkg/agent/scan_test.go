@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,7 +91,7 @@ type outcome struct {
 	deletedAt bool
 	capacity  int64
 	allocated int64
-	orphans   int
+	orphans   int      // less than 0: any number
 	volumes   []string // in volumes/
 	data      []string // directories that hold what was written there
 }
@@ -113,7 +114,7 @@ func (w *world) wantOutcome(want outcome) {
 			w.Errorf("the record is %+v, want %+v", v, want)
 		}
 	}
-	if st := w.status(); st.AllocatedBytes != want.allocated || st.Orphans != want.orphans || !st.Usable() {
+	if st := w.status(); st.AllocatedBytes != want.allocated || want.orphans >= 0 && st.Orphans != want.orphans || !st.Usable() {
 		w.Errorf("the pool is %+v, want %+v", st, want)
 	}
 	if got := w.names("volumes"); !slices.Equal(got, want.volumes) {
@@ -150,7 +151,7 @@ func TestScan(t *testing.T) {
 		"Deleting, placed":              {found{phase: state.Deleting, deleted: true, placed: true}, gone, nil},
 		"Deleting, built":               {found{phase: state.Deleting, deleted: true, built: true}, gone, nil},
 		"Deleting, trashed":             {found{phase: state.Deleting, deleted: true, trashed: true}, gone, nil},
-		"Deleting, next life's placed":  {found{phase: state.Deleting, deleted: true, placed: true, otherUID: true}, outcome{phase: "none", volumes: []string{"a"}, data: []string{"volumes/a"}}, nil},
+		"Deleting, next life's placed":  {found{phase: state.Deleting, deleted: true, placed: true, otherUID: true}, outcome{phase: "none", orphans: -1, volumes: []string{"a"}, data: []string{"volumes/a"}}, nil},
 		"Ready, trashed":                {found{phase: state.Ready, trashed: true}, gone, nil},
 		"Ready, to be deleted, trashed": {found{phase: state.Ready, deleted: true, trashed: true}, gone, nil},
 		"Pending, trashed":              {found{phase: state.Pending, trashed: true}, gone, nil},
@@ -186,6 +187,7 @@ func TestScan(t *testing.T) {
 				w.o.CallersShareProcess = shared
 				w.lay(c.found)
 				w.start()
+				w.pass(purgeRetry) // a leaving that was replaced is not waited for
 				w.wantOutcome(want)
 				// A second start finds nothing to do.
 				if want.phase != state.Failed {
@@ -252,8 +254,10 @@ func TestScanOfManyRecords(t *testing.T) {
 // TestScanFails: a pool that could not be compared with the records is not used.
 func TestScanFails(t *testing.T) {
 	inWorld(t, func(w *world) {
+		var broken atomic.Bool
+		broken.Store(true)
 		w.volumes.fail = func(call, _ string) error {
-			if call == "List" {
+			if call == "List" && broken.Load() {
 				return state.Errorf(state.Unavailable, "the store is broken")
 			}
 			return nil
@@ -263,9 +267,8 @@ func TestScanFails(t *testing.T) {
 			w.Errorf("the pool is %+v", st)
 		}
 		w.wantPhase(w.create("a", mib), state.Failed, state.Unavailable)
-		w.volumes.fail = nil
-		<-time.After(inspectEvery + time.Second)
-		w.settle()
+		broken.Store(false)
+		w.pass(inspectEvery + time.Second)
 		w.wantPhase(w.create("b", mib), state.Ready, "")
 	})
 }

@@ -111,11 +111,11 @@ func (a *Agent) fail(ctx context.Context, v state.Volume, why error) error {
 // resize puts the size of v.Spec in force. One that cannot be leaves the old size
 // in force and says in the status why.
 func (a *Agent) resize(ctx context.Context, v state.Volume) error {
+	more := v.Spec.CapacityBytes - v.Status.CapacityBytes
 	p, b, err := a.usablePool(v.Spec.Pool)
-	if err != nil {
+	if err != nil && more != 0 { // else something was taken back, which takes no pool
 		return a.refuse(ctx, v, err)
 	}
-	more := v.Spec.CapacityBytes - v.Status.CapacityBytes
 	if more > 0 {
 		if err := p.reserve(ctx, b, more); err != nil {
 			return a.refuse(ctx, v, err)

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -201,10 +200,10 @@ func TestOvercommit(t *testing.T) {
 		w.o.Pools[0].Overcommit = 2
 		w.start()
 		// Limits are not enforced: no more than is free now, but that again and again.
-		w.wantPhase(w.create("a", diskBytes), state.Ready, "")
-		w.wantPhase(w.create("b", diskBytes), state.Ready, "")
-		w.wantPhase(w.create("c", 1), state.Failed, state.NoSpace)
-		w.wantAllocated(2 * diskBytes)
+		w.wantPhase(w.create("a", diskBytes-mib), state.Ready, "")
+		w.wantPhase(w.create("b", diskBytes-mib), state.Ready, "")
+		w.wantPhase(w.create("c", 2*mib+1), state.Failed, state.NoSpace)
+		w.wantAllocated(2 * (diskBytes - mib))
 	})
 }
 
@@ -288,23 +287,17 @@ func TestStoreFails(t *testing.T) {
 		breaking := func(what func()) {
 			broken.Store(true)
 			what()
-			w.settle()
-			for range 3 {
-				<-time.After(2 * reconcileRetry)
-			}
-			w.settle()
+			w.pass(5 * reconcileRetry)
 			broken.Store(false)
 		}
-		mended := func() {
-			<-time.After(2 * reconcileRetry)
-			w.settle()
-		}
+		mended := func() { w.pass(2 * reconcileRetry) }
 		breaking(func() { w.declare("a", 10*mib) })
 		w.wantAllocated(0)
 		mended()
 		w.wantPhase(w.get("a"), state.Ready, "")
-		w.wantDisk("a")
 		w.wantAllocated(10 * mib)
+		w.pass(purgeRetry) // the leavings of the attempts in between
+		w.wantDisk("a")
 
 		breaking(func() { w.resize("a", 50*mib) })
 		w.wantAllocated(10 * mib)
@@ -322,8 +315,7 @@ func TestStoreFails(t *testing.T) {
 		mended()
 		w.wantGone("a")
 		w.wantAllocated(0)
-		<-time.After(2 * purgeRetry)
-		w.settle()
+		w.pass(2 * purgeRetry)
 		w.wantDisk()
 	})
 }

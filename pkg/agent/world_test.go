@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -63,7 +64,7 @@ func (w *world) start() {
 		w.attach()
 	}
 	w.agent.Start(w.publishes)
-	synctest.Wait()
+	w.settle()
 }
 
 func (w *world) stop() {
@@ -86,8 +87,18 @@ func (w *world) must(err error) {
 	}
 }
 
-// settle waits until nobody has anything to do before the clock goes on.
-func (w *world) settle() { synctest.Wait() }
+// settle waits until nobody has anything to do but for the clock, and for the
+// deletions that were gathered meanwhile.
+func (w *world) settle() {
+	synctest.Wait()
+	w.pass(2 * settlePause)
+}
+
+// pass lets the world's clock go on, at once.
+func (w *world) pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
 
 func spec(id string, bytes int64) state.VolumeSpec {
 	return state.VolumeSpec{Name: id, Node: "node-1", Pool: "default", CapacityBytes: bytes, AccessType: state.MountAccess, Mode: 0o777}

@@ -38,27 +38,38 @@ func New(p *pool.Pool) (*Backend, error) {
 // Features tells that nothing is enforced and nothing shared.
 func (b *Backend) Features() backend.Features { return backend.Features{Filesystem: b.filesystem} }
 
-// Build makes an empty directory with the mode and owner of v.Spec.
-func (b *Backend) Build(_ context.Context, v state.Volume) error {
+// Serves returns nil if a pool of directories can make such a volume.
+func Serves(v state.Volume) error {
 	if v.Spec.AccessType != state.MountAccess {
 		return state.Errorf(state.Unsupported, "pool %s serves no block volumes", v.Spec.Pool)
 	}
 	if v.Spec.Source != nil {
 		return state.Errorf(state.Unsupported, "pool %s makes no volumes from a %s", v.Spec.Pool, v.Spec.Source.Kind)
 	}
+	return nil
+}
+
+// Build makes an empty directory with the mode and owner of v.Spec.
+func (b *Backend) Build(_ context.Context, v state.Volume) error {
+	if err := Serves(v); err != nil {
+		return err
+	}
 	mkdir := func(dirfd int, name string) error { return unix.Mkdirat(dirfd, name, 0o700) }
-	return b.Pool.Build(v, mkdir, func(d *os.File) error {
-		// The owner first: chown clears set-ID bits, which Mode may ask for.
-		if v.Spec.UserID != 0 || v.Spec.GroupID != 0 {
-			if err := unix.Fchown(int(d.Fd()), v.Spec.UserID, v.Spec.GroupID); err != nil {
-				return fmt.Errorf("setting the owner of volume %s: %w", v.ID, err)
-			}
+	return b.Pool.Build(v, mkdir, func(d *os.File) error { return SetOwner(d, v) })
+}
+
+// SetOwner gives the volume's directory the owner and the mode of v.Spec.
+func SetOwner(d *os.File, v state.Volume) error {
+	// The owner first: chown clears set-ID bits, which Mode may ask for.
+	if v.Spec.UserID != 0 || v.Spec.GroupID != 0 {
+		if err := unix.Fchown(int(d.Fd()), v.Spec.UserID, v.Spec.GroupID); err != nil {
+			return fmt.Errorf("setting the owner of volume %s: %w", v.ID, err)
 		}
-		if err := unix.Fchmod(int(d.Fd()), v.Spec.Mode); err != nil {
-			return fmt.Errorf("setting the mode of volume %s: %w", v.ID, err)
-		}
-		return nil
-	})
+	}
+	if err := unix.Fchmod(int(d.Fd()), v.Spec.Mode); err != nil {
+		return fmt.Errorf("setting the mode of volume %s: %w", v.ID, err)
+	}
+	return nil
 }
 
 // Place moves the volume to its place.

@@ -180,6 +180,11 @@ func (p *Pool) isPlaced(v state.Volume) bool {
 // Open returns the volume's directory (or image) with O_PATH.
 func (p *Pool) Open(v state.Volume) (*os.File, error) { return p.open(v, unix.O_PATH) }
 
+// OpenDirectory returns the volume's directory, open for reading.
+func (p *Pool) OpenDirectory(v state.Volume) (*os.File, error) {
+	return p.open(v, unix.O_RDONLY|unix.O_DIRECTORY)
+}
+
 // open must not be given O_NOFOLLOW: with O_PATH, that opens the symbolic link itself,
 // and openat2 refuses links without it.
 func (p *Pool) open(v state.Volume, flags int) (*os.File, error) {

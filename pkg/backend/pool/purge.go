@@ -42,6 +42,10 @@ func (p *Pool) Purge(ctx context.Context, name string, progress func(inodes int)
 	return nil
 }
 
+// InTrash calls do with a descriptor of .trash, for a backend that has a quicker way
+// to remove an entry than Purge.
+func (p *Pool) InTrash(do func(dirfd int) error) error { return do(p.trash.fd()) }
+
 type purge struct {
 	ctx      context.Context
 	trash    int

@@ -1,0 +1,170 @@
+package agent
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+
+	"pgregory.net/rapid"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+	"github.com/hostpath-csi/hostpath-csi/tests/filesystem"
+)
+
+// TestModel does things at random and compares records, account and disk with a map.
+func TestModel(t *testing.T) {
+	at := filesystem.New(t, "tmpfs", diskBytes)
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		rapid.Check(struct{ testing.TB }{t}, func(rt *rapid.T) { // without t.Deadline, which has no meaning here
+			n++
+			dir := filepath.Join(at, strconv.Itoa(n))
+			w := newWorld(t, dir)
+			m := &model{world: w, known: map[string]*modelled{}}
+			w.must(os.Mkdir(dir, 0o755))
+			// The pool's own directories take nothing either, but a block for its marker.
+			w.o.Pools[0].ReserveBytes = diskBytes - modelRoom
+			w.o.CallersShareProcess = rapid.Bool().Draw(rt, "callers share the process")
+			w.start()
+			defer w.stop()
+			rt.Repeat(rapid.StateMachineActions(m))
+		})
+	})
+}
+
+// modelRoom is what the model's pool gives out.
+const modelRoom = 100 * mib
+
+type model struct {
+	*world
+	known map[string]*modelled
+}
+
+type modelled struct {
+	ready, inUse bool
+	bytes        int64
+}
+
+func (m *model) allocated() (sum int64) {
+	for _, v := range m.known {
+		if v.ready {
+			sum += v.bytes
+		}
+	}
+	return sum
+}
+
+func (m *model) id(rt *rapid.T) string {
+	return rapid.SampledFrom([]string{"a", "b", "b.b", "c-c", "d"}).Draw(rt, "id")
+}
+
+func (m *model) bytes(rt *rapid.T) int64 {
+	return rapid.Int64Range(0, 60).Draw(rt, "MiB") * mib
+}
+
+func (m *model) Create(rt *rapid.T) {
+	id, bytes := m.id(rt), m.bytes(rt)
+	_, err := m.volumes.Create(m.Context(), id, spec(id, bytes))
+	if m.known[id] != nil {
+		if state.ReasonOf(err) != state.AlreadyExists {
+			rt.Fatalf("creating %s again: %v", id, err)
+		}
+		return
+	}
+	m.settle()
+	m.known[id] = &modelled{ready: m.allocated()+bytes <= modelRoom, bytes: bytes}
+}
+
+func (m *model) Resize(rt *rapid.T) {
+	id, bytes := m.id(rt), m.bytes(rt)
+	v := m.known[id]
+	if v == nil || !v.ready {
+		return
+	}
+	now := m.resize(id, bytes)
+	fits := m.allocated()-v.bytes+bytes <= modelRoom || bytes <= v.bytes
+	if refused := state.Refused(now); (refused == nil) != fits {
+		rt.Fatalf("resizing %s from %d to %d with %d allocated: %v", id, v.bytes, bytes, m.allocated(), refused)
+	}
+	if fits {
+		v.bytes = bytes
+		return
+	}
+	m.resize(id, v.bytes) // as the controller does
+}
+
+func (m *model) Delete(rt *rapid.T) {
+	id := m.id(rt)
+	v := m.known[id]
+	if v == nil {
+		return
+	}
+	m.delete(id)
+	if !v.inUse {
+		delete(m.known, id)
+		return
+	}
+	now := m.get(id)
+	if state.ReasonOf(state.Refused(now)) != state.InUse {
+		rt.Fatalf("deleting %s, which is in use: %+v", id, now)
+	}
+	m.must(m.volumes.Keep(m.Context(), id, now.UID))
+	m.settle()
+}
+
+func (m *model) Publish(rt *rapid.T) {
+	id := m.id(rt)
+	if v := m.known[id]; v != nil && v.ready {
+		v.inUse = !v.inUse
+		m.publishes.set(id, v.inUse)
+	}
+}
+
+func (m *model) Restart(*rapid.T) {
+	m.restart()
+	if m.o.CallersShareProcess { // what failed is forgotten
+		maps.DeleteFunc(m.known, func(_ string, v *modelled) bool { return !v.ready })
+	}
+}
+
+// Check is called after every action.
+func (m *model) Check(rt *rapid.T) {
+	var ready []string
+	for id, want := range m.known {
+		v, err := m.volumes.Get(m.Context(), id)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		phase := state.Failed
+		if want.ready {
+			phase = state.Ready
+			ready = append(ready, id)
+		}
+		if v.Status.Phase != phase || want.ready && (v.Status.CapacityBytes != want.bytes || v.Status.Reason != "") || v.DeletedAt != nil ||
+			v.Status.ObservedGeneration != v.Generation {
+			rt.Fatalf("%s is %+v, want %+v", id, v, want)
+		}
+	}
+	if n := len(m.volumes.byID); n != len(m.known) {
+		rt.Fatalf("%d records, want %d", n, len(m.known))
+	}
+	slices.Sort(ready)
+	if got := m.names("volumes"); !slices.Equal(got, ready) {
+		rt.Fatalf("volumes/ holds %q, want %q", got, ready)
+	}
+	if tmp, trash := m.names(".tmp"), m.names(".trash"); len(tmp)+len(trash) > 0 {
+		rt.Fatalf(".tmp holds %q, .trash %q", tmp, trash)
+	}
+	// The markers of all the pools that there were take some of the disk.
+	free := modelRoom - m.allocated()
+	if st := m.status(); st.AllocatedBytes != m.allocated() || st.AvailableBytes > free || st.AvailableBytes < free-mib {
+		rt.Fatalf("the pool is %+v, allocated are %d", st, m.allocated())
+	}
+	if n := m.pool().volumes; n != len(ready) {
+		rt.Fatalf("%d volumes are counted, want %d", n, len(ready))
+	}
+}
