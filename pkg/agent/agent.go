@@ -70,6 +70,8 @@ type Agent struct {
 	o     Options
 	pools map[string]*nodePool
 
+	// started tells what an earlier process left from what is asked for now.
+	started   time.Time
 	publishes Publishes
 	queue     *queue
 	finalizer *finalizer
@@ -88,7 +90,7 @@ const parallel = 64
 
 // New makes an agent; Start brings it to work.
 func New(o Options) *Agent {
-	a := &Agent{o: o, pools: map[string]*nodePool{}}
+	a := &Agent{o: o, pools: map[string]*nodePool{}, started: time.Now()}
 	for _, po := range o.Pools {
 		a.pools[po.Name] = newPool(po)
 	}
@@ -198,13 +200,12 @@ func (a *Agent) inspect(ctx context.Context) {
 // Inspect looks at every pool once.
 func (a *Agent) Inspect(ctx context.Context) {
 	for _, p := range a.pools {
-		if p.backend() == nil {
-			if a.attach(ctx, p) == nil {
-				a.resumePool(p)
-			}
-			continue
+		if p.backend() != nil {
+			p.checkStillThere()
 		}
-		p.checkStillThere()
+		if p.backend() == nil && a.attach(ctx, p) == nil {
+			a.resumePool(p)
+		}
 	}
 	a.report.soon()
 }

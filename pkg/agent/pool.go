@@ -159,6 +159,13 @@ func (p *nodePool) checkStillThere() {
 	gone := b.StillThere()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if errors.Is(gone, backend.ErrRemounted) {
+		// To be opened again. The old one stays open for the rest of the process's
+		// life: calls may be using its descriptors, which would be others' by then.
+		klog.InfoS("Pool was mounted anew", "pool", p.o.Name, "path", p.o.Path)
+		p.b, p.gone, p.refused = nil, nil, gone
+		return
+	}
 	if (gone == nil) != (p.gone == nil) {
 		if gone != nil {
 			klog.ErrorS(gone, "Pool went away", "pool", p.o.Name, "path", p.o.Path)

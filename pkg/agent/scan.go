@@ -90,7 +90,7 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 	case v.Status.Phase == state.Deleting, trashed && !placed && !built:
 		klog.InfoS("Finishing a deletion that a crash cut short", "volumeID", v.ID, "pool", s.p.o.Name)
 		return s.discard(ctx, v)
-	case !ready && s.a.o.CallersShareProcess:
+	case !ready && s.a.o.CallersShareProcess && !v.CreatedAt.After(s.a.started):
 		klog.InfoS("Undoing a creation that a crash cut short", "volumeID", v.ID, "pool", s.p.o.Name)
 		return s.discard(ctx, v)
 	case !ready:
@@ -99,7 +99,7 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 		return nil
 	}
 	delete(s.disk.Building, passing)
-	if v.DeletedAt != nil && s.a.o.CallersShareProcess {
+	if v.DeletedAt != nil && s.a.o.CallersShareProcess && !v.DeletedAt.After(s.a.started) {
 		klog.InfoS("Taking back a deletion that a crash cut short", "volumeID", v.ID, "pool", s.p.o.Name)
 		if err := s.a.o.Volumes.Keep(ctx, v.ID, v.UID); err != nil {
 			return err

@@ -45,6 +45,7 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -57,6 +58,9 @@ const RecordXattr = "trusted.hostpath-csi.record"
 // VolumePath is where a volume's data lies, relative to its pool.
 func VolumePath(id string) string { return "volumes/" + id }
 
+// ErrRemounted means that a pool is where it was, but has to be opened again.
+var ErrRemounted = errors.New("its disk was mounted anew since the pool was opened")
+
 // Features tells what a backend does on the filesystem at hand.
 type Features struct {
 	// Filesystem is the kernel's name for it: "ext4", "xfs", "btrfs", "tmpfs".
@@ -67,6 +71,9 @@ type Features struct {
 	SharesBlocks bool `json:"sharesBlocks"`
 	// AtomicSnapshots: a snapshot is of one instant; otherwise of one instant per file.
 	AtomicSnapshots bool `json:"atomicSnapshots"`
+	// RemovesAtOnce: Purge takes a volume of any size away in one step, which cannot
+	// be interrupted, and counts it as one inode.
+	RemovesAtOnce bool `json:"removesAtOnce"`
 }
 
 // Contents is everything in a pool that is, or was to be, a volume.
@@ -120,7 +127,8 @@ type Backend interface {
 	// DiscardLeaving moves an entry of .tmp that no record speaks of to the trash.
 	DiscardLeaving(name string) error
 	// StillThere returns nil while the pool's path leads to the pool that was
-	// opened, and otherwise NotReady: its disk was unmounted, say.
+	// opened, and otherwise NotReady: its disk was unmounted, say; ErrRemounted if
+	// it was mounted again since.
 	StillThere() error
 
 	// Close releases what the backend holds open.

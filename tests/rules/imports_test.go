@@ -25,8 +25,9 @@ var mayImport = map[string][]string{
 	"crash":   {},
 	"state":   {"crash"},
 	"mount":   {"state", "crash"},
+	"quota":   {"state"},
 	"config":  {"state"},
-	"backend": {"state", "crash", "mount"},
+	"backend": {"state", "crash", "mount", "quota"},
 	"agent":   {"state", "crash", "mount", "config", "backend"},
 	"driver":  {"state", "crash", "mount", "config"},
 }

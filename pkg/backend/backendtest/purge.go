@@ -16,20 +16,29 @@ import (
 )
 
 var purgeTests = []test{
-	{"a tree deeper than the longest path is purged", purgeDeep},
 	{"a tree that is wide where it is deep is purged", purgeDeepAndWide},
-	{"a purge that was cut short is resumed", purgeResumed},
 	{"a purge with a context that ended removes nothing", purgeCanceled},
-	{"hard links are purged", purgeHardLinks},
 	{"symbolic links are purged and not followed", purgeSymlinks},
 	{"devices, pipes and sockets are purged", purgeSpecialFiles},
 	{"names of any bytes are purged", purgeNames},
 	{"immutable and append-only files are purged", purgeImmutable},
 	{"files and directories of any mode are purged", purgeModes},
-	{"a mount is not entered", purgeMount},
 	{"an entry that is not there is purged", purgeNothing},
 	{"an entry that is no directory is purged", purgeFile},
 	{"several entries are purged at the same time", purgeParallel},
+}
+
+// purgeStepwiseTests are for backends that remove file by file.
+var purgeStepwiseTests = []test{
+	{"a tree deeper than the longest path is purged, and told of", purgeDeep},
+	{"a purge that was cut short is resumed", purgeResumed},
+	{"hard links are purged", purgeHardLinks},
+	{"a mount is not entered", purgeMount},
+}
+
+// purgeAtOnceTests are for backends that remove a volume in one step.
+var purgeAtOnceTests = []test{
+	{"a tree deeper than the longest path is purged", purgeDeepAtOnce},
 }
 
 // trash creates a volume, has it filled, and discards it.
@@ -80,6 +89,11 @@ func purgeDeep(t *testing.T, p *pool) {
 		t.Errorf("told of %d inodes, want %d", told, levels+1)
 	}
 	p.wantContents(t, nil, nil, nil)
+}
+
+func purgeDeepAtOnce(t *testing.T, p *pool) {
+	p.trash(t, "a", func(dir string) { dig(t, dir, 20000, nil) })
+	p.wantPurged(t)
 }
 
 func purgeDeepAndWide(t *testing.T, p *pool) {

@@ -58,6 +58,8 @@ var groups = []group{
 	{tests: discardTests},
 	{tests: hostileTests},
 	{tests: purgeTests},
+	{promised: func(f backend.Features) bool { return !f.RemovesAtOnce }, tests: purgeStepwiseTests},
+	{promised: func(f backend.Features) bool { return f.RemovesAtOnce }, tests: purgeAtOnceTests},
 	{tests: usageTests},
 	{tests: parallelTests},
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: limitTests},

@@ -40,15 +40,23 @@ var ErrNoMarker = errors.New("no " + MarkerName)
 
 // ReadMarker reads the marker of the pool at path.
 func ReadMarker(path string) (Marker, error) {
-	root, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if errors.Is(err, os.ErrNotExist) {
-		return Marker{}, state.Errorf(state.NotReady, "pool %s: %w: there is no such directory", path, ErrNoMarker)
-	}
+	root, err := openRoot(path)
 	if err != nil {
-		return Marker{}, state.Errorf(state.NotReady, "pool directory: %w", err)
+		return Marker{}, err
 	}
 	defer root.Close()
 	return readMarker(int(root.Fd()), path)
+}
+
+func openRoot(path string) (*os.File, error) {
+	root, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, state.Errorf(state.NotReady, "pool %s: %w: there is no such directory", path, ErrNoMarker)
+	case err != nil:
+		return nil, state.Errorf(state.NotReady, "pool directory: %w", err)
+	}
+	return root, nil
 }
 
 func readMarker(root int, path string) (Marker, error) {

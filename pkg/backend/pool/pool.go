@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
@@ -45,9 +46,9 @@ func (d *dir) fd() int { return int(d.Fd()) }
 
 // Open opens the pool at path, which must carry a marker: see Prepare.
 func Open(path string) (_ *Pool, err error) {
-	root, err := os.OpenFile(path, unix.O_PATH|unix.O_DIRECTORY, 0)
+	root, err := openRoot(path)
 	if err != nil {
-		return nil, state.Errorf(state.NotReady, "pool directory: %w", err)
+		return nil, err
 	}
 	p := &Pool{path: path, root: root}
 	defer func() {
@@ -86,17 +87,41 @@ func (p *Pool) Path() string { return p.path }
 // Marker is what the pool says of itself.
 func (p *Pool) Marker() Marker { return p.marker }
 
-// StillThere returns nil while the pool's path leads to the pool that was opened,
-// and otherwise says what is there instead: a disk that was unmounted, say.
+// StillThere returns nil while the pool's path leads to the pool that was opened, and
+// otherwise says what is there instead: NotReady, for a disk that was unmounted, say.
+// A disk that was unmounted and mounted again is ErrRemounted: what is held open is of
+// the mount that was, and cannot be published any more.
 func (p *Pool) StillThere() error {
-	now, err := ReadMarker(p.path)
+	root, err := openRoot(p.path)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	now, err := readMarker(int(root.Fd()), p.path)
 	if err != nil {
 		return err
 	}
 	if now.UUID != p.marker.UUID {
 		return state.Errorf(state.NotReady, "pool %s was %s and is %s now: mount the disk it was on", p.path, p.marker.UUID, now.UUID)
 	}
+	held, err := mountID(p.root)
+	if err != nil {
+		return fmt.Errorf("mount of pool %s: %w", p.path, err)
+	}
+	seen, err := mountID(root)
+	if err != nil {
+		return fmt.Errorf("mount of pool %s: %w", p.path, err)
+	}
+	if held != seen {
+		return state.Errorf(state.NotReady, "pool %s: %w", p.path, backend.ErrRemounted)
+	}
 	return nil
+}
+
+func mountID(f *os.File) (uint64, error) {
+	var st unix.Statx_t
+	err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &st)
+	return st.Mnt_id, err
 }
 
 // Statfs counts the bytes and inodes of the pool's filesystem.
