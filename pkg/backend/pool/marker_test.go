@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 	"github.com/hostpath-csi/hostpath-csi/tests/filesystem"
 )
@@ -243,4 +244,37 @@ func TestRebind(t *testing.T) {
 	}
 	err = Rebind(t.TempDir(), "store-2")
 	wantReason(t, state.NotReady, err)
+}
+
+func TestStillThereTellsADiskThatWasMountedAnew(t *testing.T) {
+	source, at := t.TempDir(), t.TempDir()
+	if err := Prepare(source, "store-1"); err != nil {
+		t.Fatal(err)
+	}
+	mount := func() {
+		t.Helper()
+		if err := unix.Mount(source, at, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mount()
+	t.Cleanup(func() { _ = unix.Unmount(at, unix.MNT_DETACH) })
+	p, err := Open(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.StillThere(); err != nil {
+		t.Errorf("while nothing happened: %v", err)
+	}
+	if err := unix.Unmount(at, unix.MNT_DETACH); err != nil { // as the pool is open
+		t.Fatal(err)
+	}
+	if err := p.StillThere(); !errors.Is(err, ErrNoMarker) {
+		t.Errorf("without the disk: %v", err)
+	}
+	mount()
+	if err := p.StillThere(); !errors.Is(err, backend.ErrRemounted) || state.ReasonOf(err) != state.NotReady {
+		t.Errorf("with the disk again: %v", err)
+	}
 }
