@@ -10,7 +10,7 @@ IMAGE ?= hostpath-csi:$(VERSION)
 TEST_FLAGS ?=
 # In runs, not in seconds: scripts/fuzz.sh tells why.
 FUZZTIME ?= 500000x
-CRASH_ROUNDS ?= 3
+CRASH_ROUNDS ?= 200
 BENCH_FLAGS ?=
 STATICCHECK_VERSION := v0.8.2
 
@@ -70,10 +70,10 @@ fuzz: ## Run each fuzz target FUZZTIME (500000x) times
 	@scripts/fuzz.sh $(FUZZTIME)
 
 .PHONY: crash
-crash: ## Kill the driver at every step, CRASH_ROUNDS (3) times over (root)
+crash: ## Kill the driver at every step, and CRASH_ROUNDS (200) times at random (root)
 	$(need_root)
 	@scripts/install-deps.sh test
-	go test -count=$(CRASH_ROUNDS) -timeout 30m $(TEST_FLAGS) ./tests/crash
+	CRASH_ROUNDS=$(CRASH_ROUNDS) go test -count=1 -timeout 30m $(TEST_FLAGS) ./tests/crash
 
 .PHONY: bench
 bench: build ## Measure the driver over its socket (root; BENCH_FLAGS=--quick)

@@ -55,6 +55,9 @@ func (a *Agent) scan(ctx context.Context, p *nodePool, b backend.Backend) error 
 		}
 		page.After = next
 	}
+	if err := s.settle(ctx); err != nil {
+		return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
+	}
 	for name := range disk.Building {
 		if err := b.DiscardLeaving(name); err != nil {
 			return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
@@ -75,6 +78,7 @@ type scan struct {
 	allocated  int64
 	ready      int
 	unfinished []string
+	discarded  []state.Volume
 }
 
 func (s *scan) volume(ctx context.Context, v state.Volume) error {
@@ -123,16 +127,30 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 	return s.health(ctx, v, placed)
 }
 
-// discard takes what is left of the volume out of the way, and ends its record.
+// discard takes what is left of the volume out of the way; settle ends its record.
 func (s *scan) discard(ctx context.Context, v state.Volume) error {
 	delete(s.disk.Building, backend.PassingName(v))
 	if err := s.b.Discard(ctx, v); err != nil {
 		return err
 	}
+	s.discarded = append(s.discarded, v)
+	return nil
+}
+
+// settle makes all that was discarded durable at once, and ends the records.
+func (s *scan) settle(ctx context.Context) error {
+	if len(s.discarded) == 0 {
+		return nil
+	}
 	if err := s.b.Settle(ctx); err != nil {
 		return err
 	}
-	return s.a.finalize(ctx, v)
+	for _, v := range s.discarded {
+		if err := s.a.finalize(ctx, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // health sets or clears the condition that the volume's data is gone.
