@@ -255,8 +255,12 @@ func (p *Pool) ReadRecord(path string) (state.Volume, error) {
 		return v, fmt.Errorf("opening %s: %w", path, err)
 	}
 	defer unix.Close(fd)
-	b := make([]byte, 64<<10) // the kernel's limit for an attribute
+	b := make([]byte, maxRecordBytes)
 	n, err := unix.Fgetxattr(fd, backend.RecordXattr, b)
+	if errors.Is(err, unix.ERANGE) { // none of ours; let the decoder say what it is
+		b = make([]byte, 64<<10) // the kernel's limit for an attribute
+		n, err = unix.Fgetxattr(fd, backend.RecordXattr, b)
+	}
 	if errors.Is(err, unix.ENODATA) {
 		return v, state.Errorf(state.NotFound, "%s carries no record", path)
 	}
