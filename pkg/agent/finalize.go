@@ -99,7 +99,7 @@ func (f *finalizer) round() bool {
 	for _, d := range round {
 		err := settled[d.b]
 		if err == nil {
-			err = f.agent.finalize(ctx, d.v)
+			err = f.agent.finalize(ctx, d.b, d.v)
 		}
 		if err != nil {
 			all = false
@@ -114,10 +114,11 @@ func (f *finalizer) round() bool {
 }
 
 // finalize ends the record of a volume that was discarded, and settled.
-func (a *Agent) finalize(ctx context.Context, v state.Volume) error {
+func (a *Agent) finalize(ctx context.Context, b backend.Backend, v state.Volume) error {
 	if err := a.o.Volumes.Finalize(ctx, v.ID, v.UID); err != nil && state.ReasonOf(err) != state.NotFound {
 		return err
 	}
+	releaseID(b, v.Status.QuotaID)
 	crash.Step(crash.DeleteFinalized)
 	return nil
 }

@@ -188,9 +188,9 @@ func (o *RecoverOptions) entry(ctx context.Context, b backend.Backend, poolName,
 		}
 		f.Path = backend.VolumePath(old.ID)
 	}
-	_, err = o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
+	v, err = o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
 		*st = state.VolumeStatus{Phase: state.Ready, Path: backend.VolumePath(v.ID), CapacityBytes: spec.CapacityBytes,
-			Enforced: b.Features().EnforcesLimits, ObservedGeneration: v.Generation}
+			Enforced: b.Features().EnforcesLimits, QuotaID: old.Status.QuotaID, ObservedGeneration: v.Generation}
 		return nil
 	})
 	if err == nil {

@@ -55,6 +55,9 @@ func (a *Agent) scan(ctx context.Context, p *nodePool, b backend.Backend) error 
 		}
 		page.After = next
 	}
+	if err := s.sweep(); err != nil {
+		return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
+	}
 	if err := s.settle(ctx); err != nil {
 		return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
 	}
@@ -82,6 +85,7 @@ type scan struct {
 }
 
 func (s *scan) volume(ctx context.Context, v state.Volume) error {
+	s.hold(v)
 	passing := backend.PassingName(v)
 	_, placed := s.disk.Volumes[v.ID]
 	_, built := s.disk.Building[passing]
@@ -146,7 +150,7 @@ func (s *scan) settle(ctx context.Context) error {
 		return err
 	}
 	for _, v := range s.discarded {
-		if err := s.a.finalize(ctx, v); err != nil {
+		if err := s.a.finalize(ctx, s.b, v); err != nil {
 			return err
 		}
 	}

@@ -51,7 +51,7 @@ const reconcileRetry = 5 * time.Second
 // A volume that cannot be built leaves nothing on the disk and says in its status
 // why.
 func (a *Agent) create(ctx context.Context, v state.Volume) error {
-	b, release, err := a.build(ctx, v)
+	v, b, release, err := a.build(ctx, v)
 	if err != nil {
 		return a.fail(ctx, v, err)
 	}
@@ -59,7 +59,7 @@ func (a *Agent) create(ctx context.Context, v state.Volume) error {
 	p := a.pools[v.Spec.Pool]
 	_, err = a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
 		*st = state.VolumeStatus{Phase: state.Ready, Path: backend.VolumePath(v.ID), CapacityBytes: v.Spec.CapacityBytes,
-			Enforced: b.Features().EnforcesLimits, ObservedGeneration: v.Generation}
+			Enforced: b.Features().EnforcesLimits, QuotaID: v.Status.QuotaID, ObservedGeneration: v.Generation}
 		return nil
 	})
 	if err != nil {
@@ -76,26 +76,30 @@ func (a *Agent) create(ctx context.Context, v state.Volume) error {
 	return err
 }
 
-// build reserves the volume's room and builds it there. release undoes the
-// reservation.
-func (a *Agent) build(ctx context.Context, v state.Volume) (b backend.Backend, release func(), err error) {
+// build reserves the volume's room and builds it there. It returns the volume as it
+// was recorded meanwhile; release undoes the reservation.
+func (a *Agent) build(ctx context.Context, v state.Volume) (_ state.Volume, b backend.Backend, release func(), err error) {
 	p, b, err := a.usablePool(v.Spec.Pool)
 	if err != nil {
-		return nil, nil, err
+		return v, nil, nil, err
 	}
 	if err = p.reserve(ctx, b, v.Spec.CapacityBytes); err != nil {
-		return nil, nil, err
+		return v, nil, nil, err
 	}
 	release = func() { p.release(v.Spec.CapacityBytes) }
+	if v, err = a.identify(ctx, b, v); err != nil {
+		release()
+		return v, nil, nil, err
+	}
 	if err = b.Build(ctx, v); err != nil {
 		release()
 		if derr := b.Discard(ctx, v); derr != nil {
 			klog.ErrorS(derr, "Discarding a volume that could not be built failed", "volumeID", v.ID)
 		}
 		p.wakePurge()
-		return nil, nil, err
+		return v, nil, nil, err
 	}
-	return b, release, nil
+	return v, b, release, nil
 }
 
 // fail writes into the volume's status why it cannot be.
@@ -184,7 +188,7 @@ func (a *Agent) remove(ctx context.Context, v state.Volume) error {
 		if err := b.Settle(ctx); err != nil {
 			return err
 		}
-		return a.finalize(ctx, v)
+		return a.finalize(ctx, b, v)
 	}
 	_, err = a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
 		st.Phase, st.Reason, st.Message, st.ObservedGeneration = state.Deleting, "", "", v.Generation

@@ -88,6 +88,27 @@ type Contents struct {
 // same ID may have left something too.
 func PassingName(v state.Volume) string { return v.ID + "." + v.UID }
 
+// IDs gives out the quota IDs of a pool, each to one volume. One is held while a
+// record has it, from Take (or Hold, for records that are found at the start) until
+// Release. Whether data of a deleted volume still carries a released ID is for the
+// backend to see to.
+type IDs interface {
+	Take() (uint32, error)
+	Hold(id uint32) error
+	Release(id uint32) error
+}
+
+// Limiter is a Backend that holds a volume to its size by an ID of its own, which the
+// agent takes and records (Status.QuotaID) before the volume is built.
+type Limiter interface {
+	Backend
+	// QuotaIDs returns nil where limits are not enforced.
+	QuotaIDs() IDs
+	// Sweep is for the start, once the IDs of all records are held: it clears the
+	// limits that a crash has left behind, and tells how many.
+	Sweep() (cleared int, err error)
+}
+
 // Backend builds the volumes of one pool.
 type Backend interface {
 	Features() Features
