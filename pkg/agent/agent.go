@@ -17,6 +17,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
@@ -51,6 +52,9 @@ type Options struct {
 	// process did not finish: unanswered creations and deletions are undone at
 	// the start. Otherwise they are finished.
 	CallersShareProcess bool
+
+	// open opens a pool; nil: openBackend. For tests.
+	open func(path string) (backend.Backend, error)
 }
 
 // PoolOptions declare a pool.
@@ -90,6 +94,9 @@ const parallel = 64
 
 // New makes an agent; Start brings it to work.
 func New(o Options) *Agent {
+	if o.open == nil {
+		o.open = openBackend
+	}
 	a := &Agent{o: o, pools: map[string]*nodePool{}, started: time.Now()}
 	for _, po := range o.Pools {
 		a.pools[po.Name] = newPool(po)

@@ -126,7 +126,7 @@ func (a *Agent) openPool(ctx context.Context, o PoolOptions) (backend.Backend, s
 			return nil, "", err
 		}
 	}
-	b, err := openBackend(o.Path)
+	b, err := a.o.open(o.Path)
 	return b, m.UUID, err
 }
 
