@@ -156,7 +156,8 @@ func readMeta(db *pebbledb.DB, key string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", key, err)
 	}
-	return string(value), closer.Close()
+	text := string(value) // before Close, in a statement of its own: the value is pebble's
+	return text, closer.Close()
 }
 
 // newUUID returns a random UUID (RFC 9562, version 4).
