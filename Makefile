@@ -48,7 +48,7 @@ test: ## Run every test with the race detector: unit, sanity, crash, rules (root
 lint: $(staticcheck) ## Check formatting, go vet, staticcheck and who imports whom
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	@for dir in $$(find . -name go.mod -printf '%h '); do \
-		for tags in "" crashtest; do \
+		for tags in "" crashtest quotavm; do \
 			echo "lint $$dir$${tags:+ -tags $$tags}"; \
 			(cd $$dir && go vet -tags "$$tags" ./... && $(CURDIR)/$(staticcheck) -tags "$$tags" ./...); \
 		done; \
@@ -74,6 +74,11 @@ crash: ## Kill the driver at every step, and CRASH_ROUNDS (200) times at random 
 	$(need_root)
 	@scripts/install-deps.sh test
 	CRASH_ROUNDS=$(CRASH_ROUNDS) go test -count=1 -timeout 30m $(TEST_FLAGS) ./tests/crash
+
+.PHONY: vm
+vm: ## Test XFS and ext4 quota in a small virtual machine (root)
+	$(need_root)
+	tests/vm/test.sh $(TEST_FLAGS)
 
 .PHONY: bench
 bench: build ## Measure the driver over its socket (root; BENCH_FLAGS=--quick)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the make targets need on Debian or Ubuntu, by purpose:
 #
-#	scripts/install-deps.sh [build|demo|test|image]...    (none: all)
+#	scripts/install-deps.sh [build|demo|test|vm|image]...    (none: all)
 #
 # It asks for programs, not for packages: what is there, from wherever, stays as
 # it is, and nothing is said. Only what is missing is installed with apt-get.
@@ -11,6 +11,7 @@ set -euo pipefail
 build="git:git update-ca-certificates:ca-certificates"
 demo=""
 test="gcc:gcc mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mount:mount losetup:mount"
+vm="linux.uml:user-mode-linux mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs gcc:gcc"
 image="buildah:buildah busybox:busybox-static"
 
 say() { echo "install-deps: $*" >&2; }
@@ -18,15 +19,16 @@ say() { echo "install-deps: $*" >&2; }
 # Programs for root lie in directories that a user's PATH may not name.
 PATH=$PATH:/usr/local/go/bin:/usr/sbin:/sbin
 
-[ $# -gt 0 ] || set -- build demo test image
+[ $# -gt 0 ] || set -- build demo test vm image
 wanted=$build
 for purpose in "$@"; do
 	case $purpose in
 	build) ;;
 	demo) wanted+=" $demo" ;;
 	test) wanted+=" $test" ;;
+	vm) wanted+=" $vm" ;;
 	image) wanted+=" $image" ;;
-	*) say "no such purpose: $purpose (build, demo, test, image)"; exit 2 ;;
+	*) say "no such purpose: $purpose (build, demo, test, vm, image)"; exit 2 ;;
 	esac
 done
 
@@ -39,8 +41,9 @@ packages=()
 for pair in $wanted; do
 	command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
 done
-# The race detector links with the C library's headers, which gcc alone lacks.
-case " $* " in *" test "*)
+# The race detector, and a shim for the virtual machine, need the C library's headers,
+# which gcc alone lacks.
+case " $* " in *" test "* | *" vm "*)
 	[ -e /usr/include/stdlib.h ] || packages+=(libc6-dev) ;;
 esac
 [ ${#packages[@]} -gt 0 ] || exit 0

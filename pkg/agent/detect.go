@@ -4,11 +4,13 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
+	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/btrfs"
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/plain"
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/projectquota"
 )
 
 // openBackend opens the pool at path with the backend that makes the most of its
@@ -33,6 +35,12 @@ func newBackend(p *pool.Pool) (backend.Backend, error) {
 	switch magic {
 	case unix.BTRFS_SUPER_MAGIC:
 		return btrfs.New(p)
+	case unix.XFS_SUPER_MAGIC, unix.EXT4_SUPER_MAGIC:
+		b, err := projectquota.New(p, projectquota.Options{})
+		if err == nil && b.Unenforced() != nil {
+			klog.V(1).InfoS("The sizes of this pool's volumes are not enforced", "path", p.Path(), "why", b.Unenforced())
+		}
+		return b, err
 	default:
 		return plain.New(p)
 	}

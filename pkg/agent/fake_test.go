@@ -164,7 +164,7 @@ func (r *records[S, U]) UpdateSpec(ctx context.Context, id string, change func(s
 	return changed, err
 }
 
-func (r *records[S, U]) UpdateStatus(ctx context.Context, id string, change func(status *U) error) (changed state.Object[S, U], err error) {
+func (r *records[S, U]) UpdateStatus(ctx context.Context, id string, change func(status *U) error, then ...func()) (changed state.Object[S, U], err error) {
 	err = r.do(ctx, "UpdateStatus", id, func(obj state.Object[S, U]) error {
 		before := copied(obj)
 		if err := change(&obj.Status); err != nil {
@@ -174,6 +174,9 @@ func (r *records[S, U]) UpdateStatus(ctx context.Context, id string, change func
 			return nil // nothing changed, nobody is told
 		}
 		changed = obj
+		for _, f := range then {
+			f()
+		}
 		r.put(obj, false)
 		return nil
 	})

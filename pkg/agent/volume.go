@@ -57,23 +57,28 @@ func (a *Agent) create(ctx context.Context, v state.Volume) error {
 	}
 	crash.Step(crash.CreateCommitting)
 	p := a.pools[v.Spec.Pool]
+	var placeErr error
+	place := func() {
+		crash.Step(crash.CreateCommitted)
+		_, placeErr = b.Place(ctx, v)
+		crash.Step(crash.CreatePlaced)
+	}
 	_, err = a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
 		*st = state.VolumeStatus{Phase: state.Ready, Path: backend.VolumePath(v.ID), CapacityBytes: v.Spec.CapacityBytes,
 			Enforced: b.Features().EnforcesLimits, QuotaID: v.Status.QuotaID, ObservedGeneration: v.Generation}
 		return nil
-	})
+	}, place)
 	if err != nil {
 		release()
 		return err
 	}
 	p.countReady(+1)
 	a.report.soon()
-	crash.Step(crash.CreateCommitted)
-	// The caller is being answered meanwhile: Backend.Open finds the volume in
-	// either place.
-	_, err = b.Place(ctx, v)
-	crash.Step(crash.CreatePlaced)
-	return err
+	if placeErr != nil {
+		// It is there nevertheless: Backend.Open finds it where it was built.
+		klog.ErrorS(placeErr, "Placing a volume failed; the next start does it", "volumeID", v.ID, "pool", v.Spec.Pool)
+	}
+	return nil
 }
 
 // build reserves the volume's room and builds it there. It returns the volume as it

@@ -23,6 +23,7 @@
 //	Place     .tmp/ID.UID is renamed to volumes/ID. Not synced: after a power cut
 //	          the directory is in one place or the other, and the start-up scan
 //	          calls Place for a Ready record whose directory is still in .tmp.
+//	          Nobody is told of the commit before.
 //	(answer)
 //	...
 //	Discard   volumes/ID (or .tmp/ID.UID) is renamed to .trash/ID.UID. Not synced.

@@ -71,7 +71,11 @@ type Observed[S, U any] interface {
 	// change fails or changes nothing. It may be called several times, and must
 	// not call the store. Once it has returned, the new status outlives a power
 	// cut, but for that of a record that is Pending before and after, and of a node.
-	UpdateStatus(ctx context.Context, id string, change func(status *U) error) (Object[S, U], error)
+	//
+	// The functions in then are called once the new status is stored, and before
+	// anybody in this process is told of it or can read it: for what is to be the
+	// case when a caller is answered. They must not call the store.
+	UpdateStatus(ctx context.Context, id string, change func(status *U) error, then ...func()) (Object[S, U], error)
 	// Finalize removes the record: the disk holds nothing of it any more. Once
 	// it has returned, the removal outlives a power cut, unless the record said
 	// Deleting: then the record may come back with that, to be finalized again.

@@ -44,7 +44,9 @@ var purgeAtOnceTests = []test{
 // trash creates a volume, has it filled, and discards it.
 func (p *pool) trash(t *testing.T, id string, fill func(dir string)) state.Volume {
 	t.Helper()
-	v := p.create(t, volume(id))
+	v := volume(id)
+	v.Spec.CapacityBytes = 256 * mib // the directories of a deep tree take a block each
+	v = p.create(t, v)
 	fill(p.placed(v))
 	p.discard(t, v)
 	return v

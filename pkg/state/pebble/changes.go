@@ -62,7 +62,7 @@ func (r *records[S, U]) UpdateSpec(ctx context.Context, id string, change func(s
 }
 
 // UpdateStatus changes what is of a record.
-func (r *records[S, U]) UpdateStatus(ctx context.Context, id string, change func(status *U) error) (obj state.Object[S, U], err error) {
+func (r *records[S, U]) UpdateStatus(ctx context.Context, id string, change func(status *U) error, then ...func()) (obj state.Object[S, U], err error) {
 	err = r.exclusively(ctx, id, func() error {
 		if obj, err = r.read(id); err != nil {
 			return err
@@ -73,7 +73,7 @@ func (r *records[S, U]) UpdateStatus(ctx context.Context, id string, change func
 			return err
 		}
 		observedAgain := r.phase == nil
-		obj, err = r.write(obj, unless(observedAgain || pending && r.pending(&obj.Status)))
+		obj, err = r.write(obj, unless(observedAgain || pending && r.pending(&obj.Status)), then...)
 		return err
 	})
 	return obj, err

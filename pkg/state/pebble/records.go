@@ -114,7 +114,7 @@ func (r *records[S, U]) readLife(id, uid string) (obj state.Object[S, U], err er
 // write stores the record, tells of it, and returns what was stored, which shares
 // nothing with obj. The caller holds the record's lock, so that the changes of one
 // record are told in their order.
-func (r *records[S, U]) write(obj state.Object[S, U], how *pebbledb.WriteOptions) (stored state.Object[S, U], err error) {
+func (r *records[S, U]) write(obj state.Object[S, U], how *pebbledb.WriteOptions, then ...func()) (stored state.Object[S, U], err error) {
 	key := r.prefix + obj.ID
 	value, err := encode(key, obj)
 	if err == nil {
@@ -126,6 +126,9 @@ func (r *records[S, U]) write(obj state.Object[S, U], how *pebbledb.WriteOptions
 	err = r.commit(how, func(b *pebbledb.Batch) error { return b.Set([]byte(key), value, nil) })
 	if err != nil {
 		return stored, err
+	}
+	for _, f := range then {
+		f()
 	}
 	r.changes.publish(obj.ID, change{key: key, value: value})
 	return stored, nil

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Runs the tests of project quota, as root, in a virtual machine whose kernel has it:
+#
+#	tests/vm/test.sh [argument of go test]...
+#
+# They are behind the build tag quotavm, so that they are not run anywhere else. What
+# is missing is installed (Debian, Ubuntu). The exit code is that of go test; a virtual
+# machine that does not come up, or dies, fails the test that was to run in it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+PATH=$PATH:/usr/local/go/bin:/usr/sbin:/sbin
+
+[ "$(id -u)" = 0 ] || { echo "tests/vm/test.sh mounts filesystems and needs root" >&2; exit 1; }
+
+scripts/install-deps.sh vm
+
+vm=$(mktemp -d)
+trap 'rm -rf "$vm"' EXIT
+CGO_ENABLED=0 go build -o "$vm/vmrun" ./tests/vm/run
+go test -count=1 -tags quotavm "$@" ./tests/vm/run # that a dead machine is noticed
+# One package at a time: each has a virtual machine of 2 GiB to itself. Without -race:
+# the machine's address space has 39 bits, of which the race detector needs 47.
+go test -count=1 -p 1 -tags quotavm -exec "$vm/vmrun --" "$@" ./pkg/quota ./pkg/backend/projectquota
