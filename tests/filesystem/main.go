@@ -8,10 +8,24 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // insideEnv tells a process that it is in a mount namespace of its own.
 const insideEnv = "FILESYSTEM_TEST_INSIDE"
+
+// DropResources gives up CAP_SYS_RESOURCE, in the process that Main starts: with it, no
+// limit of ext4 holds, and an ordinary pod's root has none.
+func DropResources() {
+	runtime.LockOSThread() // the bounding set is the thread's
+	if os.Geteuid() != 0 {
+		return // Main says so
+	}
+	if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_RESOURCE, 0, 0, 0); err != nil {
+		panic(err)
+	}
+}
 
 // Main is for a TestMain: it runs the tests in a mount namespace of their own, so
 // that nothing they mount is seen outside, or left, however they end.

@@ -154,27 +154,23 @@ const servingTimeout = 30 * time.Second
 // AwaitServing returns once the driver answers Probe, or with an error once it
 // has exited.
 func (d *Driver) AwaitServing() error {
-	ctx, cancel := context.WithTimeout(context.Background(), servingTimeout)
-	defer cancel()
-	go func() {
-		select {
-		case <-d.exited:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	_, err := d.Probe(ctx, &csi.ProbeRequest{}, grpc.WaitForReady(true))
-	select {
-	case <-d.exited:
-		return fmt.Errorf("the driver exited: %v", d.err)
-	default:
-	}
-	return err
+	return d.await(func(ctx context.Context) error {
+		_, err := d.Probe(ctx, &csi.ProbeRequest{}, grpc.WaitForReady(true))
+		return err
+	})
 }
 
 // AwaitAnswering returns once the driver answers anything, well or not, or with an
 // error once it has exited.
 func (d *Driver) AwaitAnswering() error {
+	return d.await(func(ctx context.Context) error {
+		_, err := d.GetPluginInfo(ctx, &csi.GetPluginInfoRequest{}, grpc.WaitForReady(true))
+		return err
+	})
+}
+
+// await calls the driver, which may not be there yet.
+func (d *Driver) await(call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), servingTimeout)
 	defer cancel()
 	go func() {
@@ -184,11 +180,13 @@ func (d *Driver) AwaitAnswering() error {
 		case <-ctx.Done():
 		}
 	}()
-	_, err := d.GetPluginInfo(ctx, &csi.GetPluginInfoRequest{}, grpc.WaitForReady(true))
-	if err != nil {
-		return fmt.Errorf("the driver does not answer: %w", err)
+	err := call(ctx)
+	select {
+	case <-d.exited:
+		return fmt.Errorf("the driver exited: %v", d.err)
+	default:
+		return err
 	}
-	return nil
 }
 
 // Kill ends the driver with SIGKILL and waits for its end.

@@ -3,26 +3,16 @@ package projectquota
 import (
 	"errors"
 	"os"
-	"runtime"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 	"github.com/hostpath-csi/hostpath-csi/tests/filesystem"
 )
 
-// TestMain gives up CAP_SYS_RESOURCE, in the process that filesystem.Main starts: with
-// it, no limit of ext4 holds, and an ordinary pod's root has none.
 func TestMain(m *testing.M) {
-	runtime.LockOSThread() // the bounding set is the thread's
-	if os.Geteuid() == 0 {
-		if err := unix.Prctl(unix.PR_CAPBSET_DROP, unix.CAP_SYS_RESOURCE, 0, 0, 0); err != nil {
-			panic(err)
-		}
-	}
+	filesystem.DropResources()
 	filesystem.Main(m)
 }
 
