@@ -1,0 +1,18 @@
+//go:build !quotavm
+
+package limits
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/btrfs"
+	"github.com/hostpath-csi/hostpath-csi/tests/filesystem"
+)
+
+var kinds = []kind{{"btrfs", func(t *testing.T) string {
+	at := filesystem.New(t, "btrfs", 1<<30)
+	must(t, btrfs.EnableQuota(at))
+	return at
+}, unix.EDQUOT}}

@@ -1,0 +1,20 @@
+//go:build quotavm
+
+package limits
+
+import (
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/hostpath-csi/hostpath-csi/tests/filesystem"
+)
+
+var kinds = []kind{
+	{"xfs", func(t *testing.T) string {
+		return filesystem.New(t, "xfs", 1<<30, filesystem.MountOptions("prjquota"))
+	}, unix.ENOSPC},
+	{"ext4", func(t *testing.T) string {
+		return filesystem.New(t, "ext4", 1<<30, filesystem.MkfsArgs("-O", "quota,project"), filesystem.MountOptions("prjquota"))
+	}, unix.EDQUOT},
+}
