@@ -28,7 +28,7 @@ func (c *controller) DeleteVolume(ctx context.Context, req *csi.DeleteVolumeRequ
 		err = c.clear(ctx, v)
 	}
 	if err != nil && state.ReasonOf(err) != state.NotFound {
-		return nil, err
+		return nil, ofExisting(err)
 	}
 	return &csi.DeleteVolumeResponse{}, nil
 }

@@ -45,3 +45,12 @@ func toStatus(err error) error {
 	}
 	return status.Error(code, err.Error())
 }
+
+// ofExisting is for errors about a volume that there is: that its pool is not ready
+// means "later" then, not "elsewhere", since no other node will do.
+func ofExisting(err error) error {
+	if state.ReasonOf(err) == state.NotReady {
+		return state.Errorf(state.Unavailable, "%w", err)
+	}
+	return err
+}

@@ -54,3 +54,15 @@ func TestOtherErrorsBecomeStatuses(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsWrongWithAnExistingVolumesPoolPasses(t *testing.T) {
+	if got := status.Code(toStatus(ofExisting(fmt.Errorf("deleting: %w", state.Errorf(state.NotReady, "no disk"))))); got != codes.Unavailable {
+		t.Errorf("a pool that is not ready: %s", got)
+	}
+	if got := status.Code(toStatus(ofExisting(state.Errorf(state.NoSpace, "full")))); got != codes.ResourceExhausted {
+		t.Errorf("a pool that is full: %s", got)
+	}
+	if ofExisting(nil) != nil {
+		t.Error("success becomes an error")
+	}
+}

@@ -43,7 +43,7 @@ func (c *controller) ControllerExpandVolume(ctx context.Context, req *csi.Contro
 		return nil, state.Errorf(state.OutOfRange, "capacity_range.limit_bytes is %d; volume %s has %d and is never made smaller", want.most, id, has)
 	case want.least > has:
 		if v, err = c.resize(ctx, v, want.least); err != nil {
-			return nil, fmt.Errorf("expanding volume %s: %w", id, err)
+			return nil, ofExisting(fmt.Errorf("expanding volume %s: %w", id, err))
 		}
 	}
 	return &csi.ControllerExpandVolumeResponse{CapacityBytes: v.Status.CapacityBytes}, nil

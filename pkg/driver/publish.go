@@ -91,9 +91,5 @@ func (n *node) open(ctx context.Context, id string) (state.Volume, *os.File, err
 		return v, nil, state.Errorf(state.NotFound, "volume %s lies on node %s, not here on %s", id, v.Spec.Node, n.id)
 	}
 	dir, err := n.disk.Open(v)
-	if state.ReasonOf(err) == state.NotReady {
-		// No other node will do for a volume that lies here.
-		err = state.Errorf(state.Unavailable, "%w", err)
-	}
-	return v, dir, err
+	return v, dir, ofExisting(err)
 }
