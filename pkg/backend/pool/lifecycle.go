@@ -59,10 +59,18 @@ func (p *Pool) Build(v state.Volume, mkdir func(dirfd int, name string) error, f
 		return full(err)
 	}
 	crash.Step(crash.CreateLabelled)
-	// Neither fsync needs the other: they wait for the disk together.
-	entry := p.build.sync.Begin()
-	if err := errors.Join(d.Sync(), entry.Wait()); err != nil {
-		return full(fmt.Errorf("syncing %s: %w", filepath.Join(BuildDir, name), err))
+	// Each call syncs for itself: a journal makes one commit of all that wait for it
+	// at a time. The record was written last, so where changes become durable in
+	// order, the directory's entry in .tmp does with it; an fsync of .tmp would cost
+	// another flush of the disk, or wait for the entries that others make.
+	synced := []*os.File{d}
+	if !p.inOrder {
+		synced = append(synced, p.build.File)
+	}
+	for _, f := range synced {
+		if err := f.Sync(); err != nil {
+			return full(fmt.Errorf("syncing %s: %w", f.Name(), err))
+		}
 	}
 	crash.Step(crash.CreateSynced)
 	return nil
@@ -71,13 +79,15 @@ func (p *Pool) Build(v state.Volume, mkdir func(dirfd int, name string) error, f
 // Settle makes every rename so far durable.
 func (p *Pool) Settle(context.Context) error {
 	// Into before out of: a directory that is in both is found again, one that is
-	// in neither is not.
-	if err := p.trash.sync.Begin().Wait(); err != nil {
-		return fmt.Errorf("syncing %s: %w", TrashDir, err)
+	// in neither is not. In order, a rename is one change.
+	dirs := []*dir{p.trash, p.volumes, p.build}
+	if p.inOrder {
+		dirs = dirs[:1]
 	}
-	volumes, build := p.volumes.sync.Begin(), p.build.sync.Begin()
-	if err := errors.Join(volumes.Wait(), build.Wait()); err != nil {
-		return fmt.Errorf("syncing %s and %s: %w", VolumesDir, BuildDir, err)
+	for _, d := range dirs {
+		if err := d.Sync(); err != nil {
+			return fmt.Errorf("syncing %s: %w", d.Name(), err)
+		}
 	}
 	crash.Step(crash.DeleteSynced)
 	return nil

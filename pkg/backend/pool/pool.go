@@ -34,13 +34,12 @@ type Pool struct {
 	volumes *dir
 	build   *dir
 	trash   *dir
+
+	inOrder bool // see isInOrder
 }
 
-// dir is a directory of the pool that is held open and whose fsync is shared.
-type dir struct {
-	*os.File
-	sync groupSync
-}
+// dir is a directory of the pool that is held open.
+type dir struct{ *os.File }
 
 func (d *dir) fd() int { return int(d.Fd()) }
 
@@ -65,8 +64,8 @@ func Open(path string) (_ *Pool, err error) {
 			return nil, state.Errorf(state.NotReady, "pool %s: %s is missing or no directory, though the pool carries a marker: %w", path, name, err)
 		}
 		*d = &dir{File: os.NewFile(uintptr(fd), filepath.Join(path, name))}
-		(*d).sync.fsync = (*d).Sync
 	}
+	p.inOrder = isInOrder(p.volumes.File)
 	return p, nil
 }
 

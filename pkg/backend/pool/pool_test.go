@@ -198,3 +198,26 @@ func TestBuildFails(t *testing.T) {
 	// The volume is another's to make once a failed attempt is out of the way.
 	build(t, p, v)
 }
+
+func TestFilesystemsThatKeepTheOrder(t *testing.T) {
+	for _, c := range []struct {
+		kind string
+		mkfs []string
+		want bool
+	}{
+		{"ext4", nil, true},
+		{"ext4", []string{"-O", "^has_journal"}, false},
+		{"xfs", nil, true},
+		{"btrfs", nil, false},
+		{"tmpfs", nil, false},
+	} {
+		d, err := os.Open(filesystem.New(t, c.kind, 512<<20, filesystem.MkfsArgs(c.mkfs...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := isInOrder(d); got != c.want {
+			t.Errorf("%s %v: %v", c.kind, c.mkfs, got)
+		}
+		d.Close()
+	}
+}
