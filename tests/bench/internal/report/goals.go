@@ -89,16 +89,16 @@ func (r *Result) judgeRates(existing int) {
 	}
 }
 
-// judgeFullCreate compares creating among many volumes with creating among few,
-// each as a ratio to the floor beside it: they are measured minutes apart, and
-// the machine may have become slower or faster meanwhile.
+// judgeFullCreate compares the rate of creating among many volumes with that of
+// creating among few. The rates, and not the ratios to the floor: the floor's own
+// mkdir takes a different time in a disk's other corners.
 func (r *Result) judgeFullCreate(few, many int) {
 	for _, n := range r.inFlight() {
 		a, okA := r.row(Create, few, n)
 		b, okB := r.row(Create, many, n)
-		if okA && okB && a.FloorRatio > 0 {
+		if okA && okB && a.PerSecond > 0 {
 			r.add(newGoal(fmt.Sprintf("create among %d volumes, %d in flight", many, n), atLeast, createWhenFull,
-				b.FloorRatio/a.FloorRatio, fmt.Sprintf("of that among %d", few)))
+				b.PerSecond/a.PerSecond, fmt.Sprintf("of that among %d", few)))
 		}
 	}
 }
