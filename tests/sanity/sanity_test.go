@@ -3,10 +3,8 @@
 package sanity
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/kubernetes-csi/csi-test/v5/pkg/sanity"
 
@@ -21,12 +19,9 @@ func TestMountVolumes(t *testing.T) {
 	// csi-sanity makes and removes these itself.
 	config.TargetPath = filepath.Join(t.TempDir(), "target")
 	config.StagingPath = filepath.Join(t.TempDir(), "staging")
-	config.CreateTargetDir = func(path string) (string, error) { return path, os.MkdirAll(path, 0o750) }
 	config.TestVolumeSize = 1 << 30
 	config.TestVolumeExpandSize = 2 << 30
-	config.TestNodeVolumeAttachLimit = false
+	config.TestNodeVolumeAttachLimit = true
 	config.IdempotentCount = 10
-	config.IDGen = &sanity.DefaultIDGenerator{}
-	_ = time.Second
 	sanity.Test(t, config)
 }
