@@ -251,10 +251,22 @@ func writeRecord(f *os.File, v state.Volume) error {
 	if len(b) > maxRecordBytes {
 		return state.Errorf(state.Invalid, "the record of volume %s takes %d bytes, more than %d: use shorter names and parameters", v.ID, len(b), maxRecordBytes)
 	}
-	if err := unix.Fsetxattr(int(f.Fd()), backend.RecordXattr, b, 0); err != nil {
+	err = unix.Fsetxattr(int(f.Fd()), backend.RecordXattr, b, 0)
+	if errors.Is(err, unix.ENOSPC) && hasRoom(f) {
+		// ext4 keeps an attribute in one block, and says this of one that is too small.
+		return state.Errorf(state.Unsupported, "the record of volume %s takes %d bytes, more than this filesystem stores with a directory: "+
+			"make it with larger blocks (mkfs.ext4 -b 4096), or use shorter names: %w", v.ID, len(b), err)
+	}
+	if err != nil {
 		return fmt.Errorf("writing the record on volume %s: %w", v.ID, err)
 	}
 	return nil
+}
+
+// hasRoom tells whether the filesystem has blocks to give.
+func hasRoom(f *os.File) bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(int(f.Fd()), &st) == nil && st.Bavail > 16
 }
 
 // ReadRecord returns the record kept with a path of the pool ("volumes/x").

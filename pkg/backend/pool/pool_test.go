@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -219,5 +220,19 @@ func TestFilesystemsThatKeepTheOrder(t *testing.T) {
 			t.Errorf("%s %v: %v", c.kind, c.mkfs, got)
 		}
 		d.Close()
+	}
+}
+
+// TestARecordThatDoesNotFitIsNotAFullDisk: ext4 says ENOSPC to both.
+func TestARecordThatDoesNotFitIsNotAFullDisk(t *testing.T) {
+	path := prepare(t, filepath.Join(filesystem.New(t, "ext4", 64<<20, filesystem.MkfsArgs("-b", "1024")), "pool"))
+	p := open(t, path)
+	mkdir := func(dirfd int, name string) error { return unix.Mkdirat(dirfd, name, 0o700) }
+	v := volume("a")
+	v.Spec.Claim = &state.Claim{Namespace: strings.Repeat("n", 253), Name: strings.Repeat("c", 253), PV: strings.Repeat("p", 253)}
+	err := p.Build(v, mkdir, func(*os.File) error { return nil })
+	wantReason(t, state.Unsupported, err)
+	if !strings.Contains(err.Error(), "mkfs.ext4 -b 4096") {
+		t.Errorf("no remedy: %v", err)
 	}
 }
