@@ -228,8 +228,12 @@ func (p *Pool) has(d *dir, name string) bool {
 	return unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil
 }
 
-// full gives errors that mean "not on this filesystem, now" their Reason.
+// full gives errors that mean "not on this filesystem, now" their Reason, if they
+// have none.
 func full(err error) error {
+	if known := (*state.Error)(nil); errors.As(err, &known) {
+		return err
+	}
 	if errors.Is(err, unix.EROFS) {
 		return state.Errorf(state.NotReady, "the pool's filesystem is read-only (the kernel's log may tell why): %w", err)
 	}
