@@ -18,7 +18,7 @@ func unfinished(v state.Volume) bool {
 
 // reconcile makes the disk what the volume's record says. What fails for a reason
 // that the caller must know goes into the record's status; what merely could not
-// be written there is logged, and done again at the next start.
+// be written there is logged, and tried again a while later.
 func (a *Agent) reconcile(ctx context.Context, id string) {
 	v, err := a.o.Volumes.Get(ctx, id)
 	if state.ReasonOf(err) == state.NotFound {
