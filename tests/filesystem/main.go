@@ -28,11 +28,16 @@ func DropResources() {
 }
 
 // Main is for a TestMain: it runs the tests in a mount namespace of their own, so
-// that nothing they mount is seen outside, or left, however they end.
-func Main(m *testing.M) {
+// that nothing they mount is seen outside, or left, however they end. Afterwards it
+// calls the functions in after.
+func Main(m *testing.M, after ...func()) {
 	switch {
 	case os.Getenv(insideEnv) != "":
-		os.Exit(m.Run())
+		code := m.Run()
+		for _, f := range after {
+			f()
+		}
+		os.Exit(code)
 	case os.Geteuid() != 0:
 		fmt.Fprintln(os.Stderr, "these tests mount filesystems: run them as root (CAP_SYS_ADMIN)")
 		os.Exit(1)

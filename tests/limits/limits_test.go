@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	filesystem.DropResources()
-	filesystem.Main(m)
+	filesystem.Main(m, process.RemoveBinaries)
 }
 
 const mib = 1 << 20
