@@ -4,11 +4,11 @@
 //
 //	server.go       socket, interceptors, health, reflection
 //	identity.go     who this is, and whether it is well
-//	create.go       CreateVolume            node.go     NodeGetInfo, capabilities
+//	create.go       CreateVolume            node.go     NodeGetInfo
 //	delete.go       DeleteVolume            publish.go  NodePublish-, NodeUnpublishVolume
 //	expand.go       ControllerExpandVolume  stats.go    NodeGetVolumeStats
 //	list.go         ListVolumes, ...        health.go   volume and storage health (CSI 1.13)
-//	capacity.go     GetCapacity
+//	capacity.go     GetCapacity             capabilities.go  which optional calls there are
 //	topology.go     which node and pool
 //	validate.go     the CSI spec's general rules for names, IDs and sizes
 //	errors.go       Reason -> gRPC code
