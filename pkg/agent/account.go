@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -50,23 +51,34 @@ func (p *nodePool) available(fs state.Usage, f backend.Features) int64 {
 
 // status tells about the pool, for the node's record.
 func (p *nodePool) status(ctx context.Context) state.PoolStatus {
+	b := p.backend()
+	var fs state.Usage
+	var failed error
+	if b != nil {
+		fs, failed = b.Capacity(ctx) // without the lock: a disk may hang
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st := state.PoolStatus{Name: p.o.Name, Path: p.o.Path, UUID: p.uuid, AllocatedBytes: p.allocated, Orphans: len(p.orphans)}
-	if p.b == nil {
-		st.Health = []state.Health{{Type: state.Inaccessible, Reason: "PoolRefused", Message: p.refused.Error()}}
+	if b == nil {
+		why := p.refused
+		if why == nil { // it was taken into use at this instant
+			why = errBeingOpened
+		}
+		st.Health = []state.Health{{Type: state.Inaccessible, Reason: "PoolRefused", Message: why.Error()}}
 		return st
 	}
-	f := p.b.Features()
+	f := b.Features()
 	st.Filesystem, st.EnforcesLimits = f.Filesystem, f.EnforcesLimits
-	fs, err := p.b.Capacity(ctx)
-	if err == nil {
-		err = p.gone
+	if failed == nil {
+		failed = p.gone
 	}
-	if err != nil {
-		st.Health = []state.Health{{Type: state.Inaccessible, Reason: "PoolGone", Message: err.Error()}}
+	if failed != nil {
+		st.Health = []state.Health{{Type: state.Inaccessible, Reason: "PoolGone", Message: failed.Error()}}
 		return st
 	}
 	st.Usage, st.AvailableBytes = fs, p.available(fs, f)
 	return st
 }
+
+var errBeingOpened = errors.New("the pool is being taken into use")
