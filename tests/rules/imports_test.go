@@ -24,7 +24,8 @@ const module = "github.com/hostpath-csi/hostpath-csi"
 var mayImport = map[string][]string{
 	"crash":   {},
 	"state":   {"crash"},
-	"mount":   {"state", "crash"},
+	"mount":   {"state", "crash", "loop"},
+	"loop":    {"state"},
 	"quota":   {"state"},
 	"config":  {"state"},
 	"backend": {"state", "crash", "mount", "quota"},
