@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
@@ -17,6 +19,8 @@ import (
 type Parameters struct {
 	// Pool is the pool's name; "": the driver chooses.
 	Pool string
+	// PoolSelector chooses pools by their labels; nil: Pool says.
+	PoolSelector labels.Selector
 	// Mode is the permission bits of the volume's root directory.
 	Mode uint32
 	// UserID and GroupID own the volume's root directory.
@@ -25,6 +29,9 @@ type Parameters struct {
 	OnDelete state.OnDelete
 	// Claim is whom the volume is made for, where the provisioner tells.
 	Claim *state.Claim
+	// Given names the parameters that the class itself gives. What a default says
+	// may change while a call is tried again, and does not make it another call.
+	Given map[string]bool
 }
 
 // DefaultMode lets every user of the pod write, as an emptyDir does.
@@ -42,55 +49,85 @@ const provisionerPrefix = "csi.storage.k8s.io/"
 type parameter struct {
 	takes string
 	set   func(p *Parameters, value string) bool
+	// without is what holds if neither class nor configuration say, and what
+	// explains the parameter, for the reference.
+	without, what string
 }
 
 var parameters = map[string]parameter{
 	"pool": {"a pool's name: lower-case letters, digits and hyphens", func(p *Parameters, value string) bool {
-		p.Pool = value
+		p.Pool, p.PoolSelector = value, nil
 		return state.ValidID(value)
-	}},
+	}, "the pool `default`, or, where there is none, the one with most room", "where the volume lies"},
+	"poolSelector": {"conditions on the labels of a pool, such as tier=fast,disk in (ssd,nvme)", func(p *Parameters, value string) bool {
+		if len(value) > maxSelectorBytes {
+			return false
+		}
+		selector, err := labels.Parse(value)
+		p.Pool, p.PoolSelector = "", selector
+		return err == nil && !selector.Empty()
+	}, "", "where the volume lies: in the pool with most room of those whose labels fit. Either this or `pool`"},
 	"mode": {"permission bits in octal, such as 0770", func(p *Parameters, value string) bool {
 		n, err := strconv.ParseUint(value, 8, 32)
 		p.Mode = uint32(n)
 		return err == nil && n <= 0o7777
-	}},
+	}, "0777", "permission bits of the volume's root directory"},
 	"uid": {"a user ID, 0 to 4294967294", func(p *Parameters, value string) (ok bool) {
 		p.UserID, ok = parseID(value)
 		return ok
-	}},
+	}, "0", "owner of the volume's root directory"},
 	"gid": {"a group ID, 0 to 4294967294", func(p *Parameters, value string) (ok bool) {
 		p.GroupID, ok = parseID(value)
 		return ok
-	}},
+	}, "0", "group of the volume's root directory"},
 	"onDelete": {"delete", func(p *Parameters, value string) bool {
 		p.OnDelete = state.OnDelete(value)
 		return p.OnDelete == state.OnDeleteRemove
-	}},
+	}, "delete", "what becomes of the contents when the volume is deleted"},
 }
+
+// maxSelectorBytes bounds a selector, since what it costs to read grows with it.
+const maxSelectorBytes = 1000
 
 func parseID(s string) (int, bool) {
 	n, err := strconv.ParseUint(s, 10, 32)
 	return int(n), err == nil && n <= maxID
 }
 
-// ParseParameters reads the parameters of a StorageClass. Errors have the Reason
-// Invalid.
-func ParseParameters(given map[string]string) (Parameters, error) {
-	p := Parameters{Mode: DefaultMode, OnDelete: state.OnDeleteRemove}
+// Builtin are the parameters of a class that gives none, where no configuration
+// says otherwise.
+func Builtin() Parameters { return Parameters{Mode: DefaultMode, OnDelete: state.OnDeleteRemove} }
+
+// set takes one parameter as it was given.
+func (p *Parameters) set(name, value string) error {
+	known, ok := parameters[name]
+	if !ok {
+		return state.Errorf(state.Invalid, "unknown key %s; known are %s", state.Quote(name), strings.Join(slices.Sorted(maps.Keys(parameters)), ", "))
+	}
+	if !known.set(p, value) {
+		return state.Errorf(state.Invalid, "%s is %s; it takes %s", name, state.Quote(value), known.takes)
+	}
+	return nil
+}
+
+// ParseParameters reads the parameters of a StorageClass; what it leaves out is as
+// in defaults. Errors have the Reason Invalid.
+func ParseParameters(given map[string]string, defaults Parameters) (Parameters, error) {
+	p := defaults
+	p.Given = map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		value := given[name]
 		if rest, ok := strings.CutPrefix(name, provisionerPrefix); ok {
 			p.fromProvisioner(rest, value)
 			continue
 		}
-		known, ok := parameters[name]
-		if !ok {
-			return p, state.Errorf(state.Invalid, "parameters: unknown key %s; known are %s", state.Quote(name),
-				strings.Join(slices.Sorted(maps.Keys(parameters)), ", "))
+		if err := p.set(name, value); err != nil {
+			return p, state.Errorf(state.Invalid, "parameters: %w", err)
 		}
-		if !known.set(&p, value) {
-			return p, state.Errorf(state.Invalid, "parameters: %s is %s; it takes %s", name, state.Quote(value), known.takes)
-		}
+		p.Given[name] = true
+	}
+	if p.Given["pool"] && p.Given["poolSelector"] {
+		return p, state.Errorf(state.Invalid, "parameters: pool and poolSelector are both given; it takes one of them")
 	}
 	return p, nil
 }

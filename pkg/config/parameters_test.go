@@ -30,7 +30,8 @@ func TestParameters(t *testing.T) {
 			defaults(func(p *Parameters) { p.Claim = &state.Claim{Namespace: "team", Name: "data", PV: "pvc-1"} })},
 		"others of external-provisioner's": {map[string]string{"csi.storage.k8s.io/fstype": "ext4"}, defaults(nil)},
 	} {
-		got, err := ParseParameters(c.given)
+		got, err := ParseParameters(c.given, Builtin())
+		got.Given = nil
 		if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
@@ -39,15 +40,15 @@ func TestParameters(t *testing.T) {
 
 func TestBadParametersAreNamed(t *testing.T) {
 	for name, value := range map[string]string{
-		"mode": "0888", "uid": "-1", "gid": "4294967295", "onDelete": "perhaps", "pool": "../other", "Pool": "x", "size": "1Gi",
+		"mode": "0888", "uid": "-1", "gid": "4294967295", "onDelete": "perhaps", "pool": "../other", "poolSelector": "a=b=c", "Pool": "x", "size": "1Gi",
 	} {
-		_, err := ParseParameters(map[string]string{name: value})
+		_, err := ParseParameters(map[string]string{name: value}, Builtin())
 		if state.ReasonOf(err) != state.Invalid || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s=%s: %v", name, value, err)
 		}
 	}
 	for _, mode := range []string{"", "rwxr-xr-x", "10000", "0o755", "-7"} {
-		if _, err := ParseParameters(map[string]string{"mode": mode}); err == nil {
+		if _, err := ParseParameters(map[string]string{"mode": mode}, Builtin()); err == nil {
 			t.Errorf("mode %q is taken", mode)
 		}
 	}
@@ -58,7 +59,7 @@ func FuzzParameters(f *testing.F) {
 		f.Add(k, v)
 	}
 	f.Fuzz(func(t *testing.T, name, value string) {
-		p, err := ParseParameters(map[string]string{name: value})
+		p, err := ParseParameters(map[string]string{name: value}, Builtin())
 		if err != nil {
 			if state.ReasonOf(err) != state.Invalid || len(err.Error()) > 1000 {
 				t.Errorf("%q=%q: %v", name, value, err)

@@ -14,7 +14,7 @@ import (
 // and how large one volume may be: as much as the pool with most room has. What
 // cannot be served at all has no capacity.
 func (c *controller) GetCapacity(ctx context.Context, req *csi.GetCapacityRequest) (*csi.GetCapacityResponse, error) {
-	p, err := config.ParseParameters(req.GetParameters())
+	p, err := config.ParseParameters(req.GetParameters(), c.parameterDefaults())
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (c *controller) GetCapacity(ctx context.Context, req *csi.GetCapacityReques
 	if t := req.GetAccessibleTopology(); t != nil {
 		topology = &csi.TopologyRequirement{Requisite: []*csi.Topology{t}}
 	}
-	places, err := c.places(ctx, p.Pool, topology)
+	places, err := c.places(ctx, p, topology)
 	if err != nil {
 		return nil, err
 	}

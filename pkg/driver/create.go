@@ -26,7 +26,7 @@ type wanted struct {
 // A call that comes again finds the volume of its name, whatever became of the
 // first: ready, being built, or failed and thus to be tried anew.
 func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
-	want, err := parseCreate(req)
+	want, err := parseCreate(req, c.parameterDefaults())
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequ
 	return &csi.CreateVolumeResponse{Volume: toCSI(v)}, nil
 }
 
-func parseCreate(req *csi.CreateVolumeRequest) (w wanted, err error) {
+func parseCreate(req *csi.CreateVolumeRequest, defaults config.Parameters) (w wanted, err error) {
 	if err = checkName("name", req.GetName()); err != nil {
 		return w, err
 	}
@@ -68,7 +68,7 @@ func parseCreate(req *csi.CreateVolumeRequest) (w wanted, err error) {
 		// argument to be mended.
 		return w, state.Errorf(state.Invalid, "%w", err)
 	}
-	if w.parameters, err = config.ParseParameters(req.GetParameters()); err != nil {
+	if w.parameters, err = config.ParseParameters(req.GetParameters(), defaults); err != nil {
 		return w, err
 	}
 	if len(req.GetMutableParameters()) > 0 {
@@ -122,7 +122,7 @@ func (c *controller) findOrDeclare(ctx context.Context, want wanted) (state.Volu
 // that is for the agent, which alone knows it exactly.
 func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec, error) {
 	bytes := want.size.choose()
-	places, err := c.places(ctx, want.parameters.Pool, want.topology)
+	places, err := c.places(ctx, want.parameters, want.topology)
 	if err != nil {
 		return state.VolumeSpec{}, err
 	}
@@ -139,7 +139,7 @@ func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec
 // without room by the last report is left for the agent to refuse, which knows better.
 func pick(places []place, bytes int64, want wanted) (place, error) {
 	if len(places) == 0 {
-		return place{}, state.Errorf(state.NotReady, "no node with pool %s satisfies accessibility_requirements", poolName(want.parameters.Pool))
+		return place{}, state.Errorf(state.NotReady, "no node with pool %s satisfies accessibility_requirements", poolName(want.parameters))
 	}
 	var usable []place
 	var why error
@@ -166,17 +166,24 @@ func pick(places []place, bytes int64, want wanted) (place, error) {
 	return usable[0], nil
 }
 
-func poolName(name string) string {
-	if name == "" {
+func poolName(p config.Parameters) string {
+	switch {
+	case p.PoolSelector != nil:
+		return "of the labels " + state.Quote(p.PoolSelector.String())
+	case p.Pool == "":
 		return "of any name"
 	}
-	return state.Quote(name)
+	return state.Quote(p.Pool)
 }
 
-// serves returns nil if the pool can be used and can give what is wanted.
+// serves returns nil if the pool can be used, takes new volumes and can give what is
+// wanted.
 func serves(p place, want wanted) error {
 	if !p.pool.Usable() {
 		return state.Errorf(state.NotReady, "pool %s of node %s cannot be used: %s", p.pool.Name, p.node, p.pool.Health[0].Message)
+	}
+	if p.pool.Cordoned != "" {
+		return state.Errorf(state.NoSpace, "pool %s of node %s takes no new volumes: %s", p.pool.Name, p.node, p.pool.Cordoned)
 	}
 	return fitsFilesystem(want.access, p.pool.Filesystem, p.pool.Name)
 }
@@ -193,6 +200,8 @@ func fitsFilesystem(all []access, filesystem, pool string) error {
 }
 
 // compatible returns nil if the volume is what is wanted, and otherwise what differs.
+// Defaults do not count: they may have changed since a first attempt. Nor does
+// poolSelector, since the labels of pools may have.
 func compatible(v state.Volume, want wanted) error {
 	differs := func(field string, has, wants any) error {
 		return state.Errorf(state.AlreadyExists, "volume %s exists with another %s: it has %v, asked for is %v", v.ID, field, has, wants)
@@ -205,15 +214,15 @@ func compatible(v state.Volume, want wanted) error {
 		return differs("capacity_range", v.Spec.CapacityBytes, fmt.Sprintf("%d to %d", want.size.least, want.size.most))
 	case v.Spec.AccessType != want.kind:
 		return differs("access type", v.Spec.AccessType, want.kind)
-	case p.Pool != "" && p.Pool != v.Spec.Pool:
+	case p.Given["pool"] && p.Pool != v.Spec.Pool:
 		return differs("parameter pool", v.Spec.Pool, p.Pool)
-	case p.Mode != v.Spec.Mode:
+	case p.Given["mode"] && p.Mode != v.Spec.Mode:
 		return differs("parameter mode", fmt.Sprintf("%#o", v.Spec.Mode), fmt.Sprintf("%#o", p.Mode))
-	case p.UserID != v.Spec.UserID:
+	case p.Given["uid"] && p.UserID != v.Spec.UserID:
 		return differs("parameter uid", v.Spec.UserID, p.UserID)
-	case p.GroupID != v.Spec.GroupID:
+	case p.Given["gid"] && p.GroupID != v.Spec.GroupID:
 		return differs("parameter gid", v.Spec.GroupID, p.GroupID)
-	case p.OnDelete != v.Spec.OnDelete:
+	case p.Given["onDelete"] && p.OnDelete != v.Spec.OnDelete:
 		return differs("parameter onDelete", v.Spec.OnDelete, p.OnDelete)
 	case !allowed(v.Spec.Node, want.topology):
 		return differs("topology", v.Spec.Node, "a node that accessibility_requirements allow")

@@ -23,6 +23,7 @@ import (
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 	"github.com/hostpath-csi/hostpath-csi/pkg/mount"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
@@ -54,6 +55,9 @@ type Options struct {
 	// Volumes and Nodes are the records.
 	Volumes state.DesiredVolumes
 	Nodes   state.NodeRecords
+	// Defaults are those of parameters that a class leaves out; they may change.
+	// nil: config.Builtin.
+	Defaults func() config.Parameters
 
 	// NodeID is this node; Disk and Mounts are its volumes and where they are
 	// published. Without a NodeID the node service is left out.
@@ -68,7 +72,16 @@ type controller struct {
 	csi.UnimplementedControllerServer
 	volumes  state.DesiredVolumes
 	nodes    state.NodeRecords
+	defaults func() config.Parameters // see Options.Defaults
 	inFlight *inFlight
+}
+
+// parameterDefaults are those of now.
+func (c *controller) parameterDefaults() config.Parameters {
+	if c.defaults == nil {
+		return config.Builtin()
+	}
+	return c.defaults()
 }
 
 type node struct {

@@ -39,7 +39,7 @@ func NewServer(o Options) *Server {
 	// each. More calls than workers are served by goroutines of their own.
 	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept), grpc.NumStreamWorkers(streamWorkers))
 	csi.RegisterIdentityServer(s.grpc, &identity{o: o})
-	csi.RegisterControllerServer(s.grpc, &controller{volumes: o.Volumes, nodes: o.Nodes, inFlight: newInFlight()})
+	csi.RegisterControllerServer(s.grpc, &controller{volumes: o.Volumes, nodes: o.Nodes, defaults: o.Defaults, inFlight: newInFlight()})
 	if o.NodeID != "" {
 		csi.RegisterNodeServer(s.grpc, &node{id: o.NodeID, max: o.MaxVolumes, volumes: o.Volumes, disk: o.Disk, mounts: o.Mounts, inFlight: newInFlight()})
 	}

@@ -6,7 +6,9 @@ import (
 	"slices"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
@@ -18,7 +20,7 @@ type place struct {
 
 // places returns every pool that the volume may live in, usable or not, with the
 // best first: by the order of preferred topologies, then by what is available.
-func (c *controller) places(ctx context.Context, pool string, topology *csi.TopologyRequirement) ([]place, error) {
+func (c *controller) places(ctx context.Context, p config.Parameters, topology *csi.TopologyRequirement) ([]place, error) {
 	nodes, _, err := c.nodes.List(ctx, state.Page{})
 	if err != nil {
 		return nil, err
@@ -28,7 +30,7 @@ func (c *controller) places(ctx context.Context, pool string, topology *csi.Topo
 		if !allowed(n.ID, topology) {
 			continue
 		}
-		for _, p := range candidates(n.Status, pool) {
+		for _, p := range candidates(n.Status, p) {
 			all = append(all, place{n.ID, p})
 		}
 	}
@@ -43,16 +45,26 @@ func (c *controller) places(ctx context.Context, pool string, topology *csi.Topo
 // defaultPool is taken, where it exists, if no pool was named.
 const defaultPool = "default"
 
-// candidates returns the pools of a node that a request for pool may mean: the one
-// of that name, or without a name the default one, or without that any.
-func candidates(n state.NodeStatus, pool string) []state.PoolStatus {
-	if pool == "" {
+// candidates returns the pools of a node that parameters may mean: the one of that
+// name, or those with such labels, or without either the default one, or without that
+// any.
+func candidates(n state.NodeStatus, want config.Parameters) []state.PoolStatus {
+	if want.PoolSelector != nil {
+		var all []state.PoolStatus
+		for _, p := range n.Pools {
+			if want.PoolSelector.Matches(labels.Set(p.Labels)) {
+				all = append(all, p)
+			}
+		}
+		return all
+	}
+	if want.Pool == "" {
 		if p, ok := n.Pool(defaultPool); ok {
 			return []state.PoolStatus{p}
 		}
 		return n.Pools
 	}
-	if p, ok := n.Pool(pool); ok {
+	if p, ok := n.Pool(want.Pool); ok {
 		return []state.PoolStatus{p}
 	}
 	return nil

@@ -92,6 +92,66 @@ func TestThePlaceOfANewVolume(t *testing.T) {
 	}
 }
 
+func TestAPoolChosenByItsLabels(t *testing.T) {
+	tier := func(tier string, p state.PoolStatus) state.PoolStatus {
+		p.Labels = map[string]string{"tier": tier}
+		return p
+	}
+	ctl := &controller{nodes: fixedNodes{
+		nodeWith("a", tier("fast", poolWith("ssd", 100)), poolWith("default", 900)),
+		nodeWith("b", tier("fast", poolWith("nvme", 300)), tier("slow", poolWith("hdd", 800))),
+	}}
+	for selector, want := range map[string]string{"tier=fast": "b/nvme", "tier": "b/hdd", "!tier": "a/default", "tier in (none)": ""} {
+		p, err := config.ParseParameters(map[string]string{"poolSelector": selector}, config.Builtin())
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec, err := ctl.specify(context.Background(), wanted{size: size{least: 50}, parameters: p})
+		if want == "" && (state.ReasonOf(err) != state.NotReady || !strings.Contains(err.Error(), "tier in (none)")) {
+			t.Errorf("%s: %v", selector, err)
+		} else if want != "" && (err != nil || spec.Node+"/"+spec.Pool != want) {
+			t.Errorf("%s: %s/%s, %v, want %s", selector, spec.Node, spec.Pool, err, want)
+		}
+	}
+}
+
+func TestACordonedPoolTakesNoVolumesAndHasNoCapacity(t *testing.T) {
+	cordoned := poolWith("default", 900)
+	cordoned.Cordoned = "it is cordoned"
+	ctl := &controller{nodes: fixedNodes{nodeWith("a", cordoned)}}
+	_, err := ctl.specify(context.Background(), wanted{size: size{least: 50}})
+	if state.ReasonOf(err) != state.NoSpace || !strings.Contains(err.Error(), "it is cordoned") {
+		t.Errorf("%v", err)
+	}
+	if resp, err := ctl.GetCapacity(context.Background(), &csi.GetCapacityRequest{}); err != nil || resp.GetAvailableCapacity() != 0 {
+		t.Errorf("%v, %v", resp, err)
+	}
+	ctl.nodes = append(ctl.nodes.(fixedNodes), nodeWith("b", poolWith("default", 60)))
+	if spec, err := ctl.specify(context.Background(), wanted{size: size{least: 50}}); err != nil || spec.Node != "b" {
+		t.Errorf("%+v, %v", spec, err)
+	}
+}
+
+func TestADefaultMayChangeBetweenTwoTriesOfACall(t *testing.T) {
+	for name, c := range map[string]struct {
+		given map[string]string
+		ok    bool
+	}{
+		"the default said so":  {nil, true},
+		"the class says so":    {map[string]string{"mode": "0700"}, true},
+		"the class says other": {map[string]string{"mode": "0770"}, false},
+	} {
+		p, err := config.ParseParameters(c.given, config.Parameters{Mode: 0o755})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := state.Volume{Spec: state.VolumeSpec{Mode: 0o700, CapacityBytes: 1}}
+		if err := compatible(v, wanted{parameters: p, size: size{least: 1}}); (err == nil) != c.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestAFilesystemTypeMustBeThePools(t *testing.T) {
 	ctl := &controller{nodes: fixedNodes{nodeWith("a", poolWith("default", 500))}}
 	for fs, ok := range map[string]bool{"": true, "ext4": true, "xfs": false} {

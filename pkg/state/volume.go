@@ -123,10 +123,17 @@ type PoolStatus struct {
 	EnforcesLimits bool `json:"enforcesLimits"`
 	// Usage is the filesystem's own count.
 	Usage Usage `json:"usage"`
+	// Labels are the pool's own, by which the parameter poolSelector chooses.
+	Labels map[string]string `json:"labels,omitempty"`
+	// ReservedBytes are never handed out.
+	ReservedBytes int64 `json:"reservedBytes,omitempty"`
 	// AllocatedBytes is the sum of the capacities of the pool's volumes.
 	AllocatedBytes int64 `json:"allocatedBytes"`
 	// AvailableBytes is what new volumes may be given.
 	AvailableBytes int64 `json:"availableBytes"`
+	// Cordoned is why the pool takes no new volumes though it serves those it has;
+	// "": it does.
+	Cordoned string `json:"cordoned,omitempty"`
 	// Orphans counts directories that no record speaks of.
 	Orphans int `json:"orphans,omitempty"`
 	// Health is why the pool cannot be used; none: it can.
