@@ -6,6 +6,7 @@
 //	POOL/                   0711 root
 //	  .hostpath-csi.json    marker: pool UUID, layout version, store UUID
 //	  volumes/ID/           a mount volume's data
+//	  snapshots/ID/         a snapshot's data, 0700: what a volume held once
 //	  .tmp/ID.UID           being built: nobody was answered yet
 //	  .trash/ID.UID         being removed: the answer was given
 //
@@ -38,8 +39,18 @@
 //	          Deleting, and there is nothing left to discard.
 //	Purge     the trash is emptied in the background, however long that takes.
 //
+// A snapshot lives and dies by the same steps, with snapshots/ in the place of volumes/.
+//
+// # What a copy is
+//
+// A snapshot is a copy of a volume, and a volume may begin as a copy of a snapshot or of
+// another volume (BuildFrom). A copy that a crash cut short is a leaving in .tmp as any
+// other, never placed. Once placed it is independent: its origin may be changed or removed.
+// While a copy is made, its origin must not be discarded; the agent sees to that. How the
+// copy relates to writes that go on in the origin is told by Features.AtomicSnapshots.
+//
 // All methods may be called concurrently, for one volume only one at a time (the
-// agent sees to that). All but Purge return within the time of a few system calls
+// agent sees to that). All but Purge, Footprint, Snapshot and BuildFrom return within the time of a few system calls
 // on a filesystem that shares blocks. Errors carry a state.Reason: NoSpace,
 // Unsupported, Lost (the volume's directory is not there), Defect.
 package backend
@@ -59,6 +70,9 @@ const RecordXattr = "trusted.hostpath-csi.record"
 // VolumePath is where a volume's data lies, relative to its pool.
 func VolumePath(id string) string { return "volumes/" + id }
 
+// SnapshotPath is where a snapshot's data lies, relative to its pool.
+func SnapshotPath(id string) string { return "snapshots/" + id }
+
 // ErrRemounted means that a pool is where it was, but has to be opened again.
 var ErrRemounted = errors.New("its disk was mounted anew since the pool was opened")
 
@@ -77,17 +91,19 @@ type Features struct {
 	RemovesAtOnce bool `json:"removesAtOnce"`
 }
 
-// Contents is everything in a pool that is, or was to be, a volume.
+// Contents is everything in a pool that is, or was to be, a volume or a snapshot.
 type Contents struct {
 	// Volumes holds the names in volumes/. Records are not read: see Backend.ReadRecord.
 	Volumes map[string]struct{}
+	// Snapshots holds the names in snapshots/.
+	Snapshots map[string]struct{}
 	// Building holds the names in .tmp/, Trash those in .trash/: see PassingName.
 	Building, Trash map[string]struct{}
 }
 
-// PassingName is a volume's name in .tmp and .trash, where another life of the
-// same ID may have left something too.
-func PassingName(v state.Volume) string { return v.ID + "." + v.UID }
+// PassingName is the name of a volume or snapshot in .tmp and .trash, where another life
+// of the same ID may have left something too.
+func PassingName[S, U any](o state.Object[S, U]) string { return o.ID + "." + o.UID }
 
 // IDs gives out the quota IDs of a pool, each to one volume. One is held while a
 // record has it, from Take (or Hold, for records that are found at the start) until
@@ -120,6 +136,20 @@ type Backend interface {
 	// Place moves what Build made to its place and returns that, relative to
 	// the pool. It succeeds if that was done before.
 	Place(ctx context.Context, v state.Volume) (path string, err error)
+	// BuildFrom is Build for a volume whose first contents are those of from, an
+	// opened volume or snapshot of this pool. Owner and mode of the volume's root are
+	// those of from, unless v.Spec.Source says otherwise. progress, which may be nil, is
+	// told now and then what is done.
+	BuildFrom(ctx context.Context, v state.Volume, from *os.File, progress func(state.Progress)) error
+	// Snapshot makes, under .tmp and durably, a snapshot of from, an opened volume.
+	// It is placed, opened and discarded as a volume is.
+	Snapshot(ctx context.Context, s state.Snapshot, from *os.File, progress func(state.Progress)) error
+	PlaceSnapshot(ctx context.Context, s state.Snapshot) (path string, err error)
+	DiscardSnapshot(ctx context.Context, s state.Snapshot) error
+	OpenSnapshot(s state.Snapshot) (*os.File, error)
+	// Footprint returns how many bytes of the pool a snapshot of the volume takes, at
+	// most, now or as the volume is written to later.
+	Footprint(ctx context.Context, v state.Volume) (bytes int64, err error)
 	// Resize makes the volume's limit that of v.Spec, and its record v, durably.
 	Resize(ctx context.Context, v state.Volume) error
 	// Discard takes the volume out of the way, wherever its creation or deletion
@@ -145,6 +175,8 @@ type Backend interface {
 	Trash(ctx context.Context) ([]string, error)
 	// ReadRecord returns the record kept with a path of the pool ("volumes/x").
 	ReadRecord(path string) (state.Volume, error)
+	// ReadSnapshotRecord is ReadRecord for a snapshot ("snapshots/x").
+	ReadSnapshotRecord(path string) (state.Snapshot, error)
 
 	// DiscardLeaving moves an entry of .tmp that no record speaks of to the trash.
 	DiscardLeaving(name string) error

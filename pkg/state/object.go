@@ -58,7 +58,10 @@ type Phase string
 // The phases. A record that was just created has phase Pending, the zero value's
 // meaning included.
 const (
-	Pending  Phase = "Pending"
+	Pending Phase = "Pending"
+	// Copying is a snapshot's, between Pending and Ready: its copy takes so long that
+	// the caller was answered before its end.
+	Copying  Phase = "Copying"
 	Ready    Phase = "Ready"
 	Deleting Phase = "Deleting"
 	Failed   Phase = "Failed"

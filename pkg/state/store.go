@@ -93,10 +93,12 @@ type Owned[S, U any] interface {
 
 // The contracts by kind.
 type (
-	DesiredVolumes  = Desired[VolumeSpec, VolumeStatus]
-	ObservedVolumes = Observed[VolumeSpec, VolumeStatus]
-	NodeRecords     = Records[NodeSpec, NodeStatus]
-	OwnedNodes      = Owned[NodeSpec, NodeStatus]
+	DesiredVolumes    = Desired[VolumeSpec, VolumeStatus]
+	ObservedVolumes   = Observed[VolumeSpec, VolumeStatus]
+	DesiredSnapshots  = Desired[SnapshotSpec, SnapshotStatus]
+	ObservedSnapshots = Observed[SnapshotSpec, SnapshotStatus]
+	NodeRecords       = Records[NodeSpec, NodeStatus]
+	OwnedNodes        = Owned[NodeSpec, NodeStatus]
 )
 
 // Store keeps all records.

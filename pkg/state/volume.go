@@ -1,5 +1,7 @@
 package state
 
+import "time"
+
 // AccessType is how a volume is given to a pod: as a directory or as a block device.
 type AccessType string
 
@@ -28,6 +30,10 @@ const (
 type Source struct {
 	Kind SourceKind `json:"kind"`
 	ID   string     `json:"id"`
+	// SetMode and SetOwner give the copy's root directory the Mode, and the UserID and
+	// GroupID, of the VolumeSpec; otherwise it keeps those of the source.
+	SetMode  bool `json:"setMode,omitempty"`
+	SetOwner bool `json:"setOwner,omitempty"`
 }
 
 // Claim names the Kubernetes objects a volume was made for, when the provisioner
@@ -84,20 +90,47 @@ type VolumeStatus struct {
 
 // SnapshotSpec is what the controller wants of a snapshot.
 type SnapshotSpec struct {
-	Name   string `json:"name"`
-	Volume string `json:"volume"`
-	Node   string `json:"node"`
-	Pool   string `json:"pool"`
+	// Name is the whole CSI name; the record's ID may be a hash of it.
+	Name string `json:"name"`
+	// Volume is the ID of the volume that is copied, VolumeUID which life of it.
+	Volume    string `json:"volume"`
+	VolumeUID string `json:"volumeUID"`
+	// Node and Pool are those of the volume.
+	Node string `json:"node"`
+	Pool string `json:"pool"`
+	// AccessType is the volume's: a restore has the same.
+	AccessType AccessType `json:"accessType"`
+}
+
+// Progress counts what was copied so far.
+type Progress struct {
+	Bytes  int64 `json:"bytes"`
+	Inodes int64 `json:"inodes"`
 }
 
 // SnapshotStatus is what the agent saw.
 type SnapshotStatus struct {
-	Phase              Phase  `json:"phase,omitempty"`
-	Reason             Reason `json:"reason,omitempty"`
-	Message            string `json:"message,omitempty"`
-	SizeBytes          int64  `json:"sizeBytes,omitempty"`
-	ReadyToUse         bool   `json:"readyToUse,omitempty"`
-	ObservedGeneration int64  `json:"observedGeneration,omitempty"`
+	Phase Phase `json:"phase,omitempty"`
+	// Reason and Message tell why a snapshot failed, or why its deletion waits.
+	Reason  Reason `json:"reason,omitempty"`
+	Message string `json:"message,omitempty"`
+	// Path is the snapshot's place, relative to its pool.
+	Path string `json:"path,omitempty"`
+	// SizeBytes is the volume's capacity when it was taken, and the least size of a restore.
+	SizeBytes int64 `json:"sizeBytes,omitempty"`
+	// UsedBytes is what the snapshot takes from the pool's account.
+	UsedBytes int64 `json:"usedBytes,omitempty"`
+	// CreationTime is when the copy began.
+	CreationTime *time.Time `json:"creationTime,omitempty"`
+	// ReadyToUse tells that the copy is whole.
+	ReadyToUse bool `json:"readyToUse,omitempty"`
+	// Progress tells how far a copy is that is being made.
+	Progress *Progress `json:"progress,omitempty"`
+	// Atomic tells that all of the snapshot is of one instant; otherwise each file is
+	// of one, or, where blocks are not shared, each part of a file.
+	Atomic bool `json:"atomic,omitempty"`
+	// ObservedGeneration is the Spec that this status is about.
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 }
 
 // NodeSpec is what a node's agent has committed itself to. A node's agent writes

@@ -63,6 +63,8 @@ var groups = []group{
 	{tests: usageTests},
 	{tests: parallelTests},
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: limitTests},
+	{tests: copyTests},
+	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: copyLimitTests},
 }
 
 // Run runs the whole suite.

@@ -51,7 +51,7 @@ func (b *Backend) Features() backend.Features {
 
 // Build makes an empty subvolume with the limit, mode and owner of v.Spec.
 func (b *Backend) Build(_ context.Context, v state.Volume) error {
-	if err := plain.Serves(v); err != nil {
+	if err := plain.StartsEmpty(v); err != nil {
 		return err
 	}
 	return b.Pool.Build(v, createSubvolume, func(d *os.File) error {

@@ -43,20 +43,27 @@ func Serves(v state.Volume) error {
 	if v.Spec.AccessType != state.MountAccess {
 		return state.Errorf(state.Unsupported, "pool %s serves no block volumes", v.Spec.Pool)
 	}
-	if v.Spec.Source != nil {
-		return state.Errorf(state.Unsupported, "pool %s makes no volumes from a %s", v.Spec.Pool, v.Spec.Source.Kind)
-	}
 	return nil
+}
+
+// StartsEmpty returns nil if Build may make the volume, which makes empty ones only.
+func StartsEmpty(v state.Volume) error {
+	if v.Spec.Source != nil {
+		return state.Errorf(state.Unsupported, "volume %s is to be made from a %s, and not empty", v.ID, v.Spec.Source.Kind)
+	}
+	return Serves(v)
 }
 
 // Build makes an empty directory with the mode and owner of v.Spec.
 func (b *Backend) Build(_ context.Context, v state.Volume) error {
-	if err := Serves(v); err != nil {
+	if err := StartsEmpty(v); err != nil {
 		return err
 	}
-	mkdir := func(dirfd int, name string) error { return unix.Mkdirat(dirfd, name, 0o700) }
-	return b.Pool.Build(v, mkdir, func(d *os.File) error { return SetOwner(d, v) })
+	return b.Pool.Build(v, Mkdir, func(d *os.File) error { return SetOwner(d, v) })
 }
+
+// Mkdir makes a directory that nobody gets into before it is given its owner and mode.
+func Mkdir(dirfd int, name string) error { return unix.Mkdirat(dirfd, name, 0o700) }
 
 // SetOwner gives the volume's directory the owner and the mode of v.Spec.
 func SetOwner(d *os.File, v state.Volume) error {

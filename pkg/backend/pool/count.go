@@ -24,7 +24,7 @@ type Count struct {
 // changes meanwhile may be counted or not. Directories deeper than
 // maxCountDepth are left out, other mounts and symbolic links not entered.
 func (p *Pool) Count(ctx context.Context, v state.Volume, limit int64) (Count, error) {
-	f, err := p.open(v, unix.O_RDONLY|unix.O_NONBLOCK)
+	f, err := p.open(p.volume(v), unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return Count{}, err
 	}

@@ -79,7 +79,7 @@ func FuzzRecord(f *testing.F) {
 			t.Fatal(err)
 		}
 		defer d.Close()
-		if err := writeRecord(d, v); err != nil {
+		if err := writeRecord(d, item{kind: "volume", id: v.ID, record: v}); err != nil {
 			wantReason(t, state.Invalid, err) // it is too long
 			return
 		}

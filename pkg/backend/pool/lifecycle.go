@@ -16,29 +16,31 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
-func check(v state.Volume) error {
-	if !state.ValidID(v.ID) || !state.ValidID(v.UID) {
-		return state.Errorf(state.Invalid, "volume ID %q with UID %q cannot name a directory", v.ID, v.UID)
-	}
-	return nil
-}
-
 // Build makes the volume's directory in .tmp with mkdir, has fill give it what the
 // backend adds (a limit, contents, an owner), writes the record on it and makes all
 // that durable. Leavings of an earlier attempt are moved to the trash first. It
 // refuses while volumes/ID is taken: that is not this volume, which was never placed,
 // and Place could not replace it.
 func (p *Pool) Build(v state.Volume, mkdir func(dirfd int, name string) error, fill func(dir *os.File) error) error {
-	if err := check(v); err != nil {
+	return p.buildItem(p.volume(v), mkdir, fill)
+}
+
+// BuildSnapshot is Build for a snapshot.
+func (p *Pool) BuildSnapshot(s state.Snapshot, mkdir func(dirfd int, name string) error, fill func(dir *os.File) error) error {
+	return p.buildItem(p.snapshot(s), mkdir, fill)
+}
+
+func (p *Pool) buildItem(i item, mkdir func(dirfd int, name string) error, fill func(dir *os.File) error) error {
+	if err := i.check(); err != nil {
 		return err
 	}
-	if p.has(p.volumes, v.ID) {
-		return p.taken(v)
+	if p.has(i.home, i.id) {
+		return p.taken(i)
 	}
-	name := backend.PassingName(v)
+	name := i.passing
 	err := mkdir(p.build.fd(), name)
 	if errors.Is(err, unix.EEXIST) {
-		if err = p.Discard(v); err == nil {
+		if err = p.discard(i); err == nil {
 			err = mkdir(p.build.fd(), name)
 		}
 	}
@@ -55,7 +57,7 @@ func (p *Pool) Build(v state.Volume, mkdir func(dirfd int, name string) error, f
 	if err := fill(d); err != nil {
 		return full(err)
 	}
-	if err := writeRecord(d, v); err != nil {
+	if err := writeRecord(d, i); err != nil {
 		return full(err)
 	}
 	crash.Step(crash.CreateLabelled)
@@ -80,7 +82,7 @@ func (p *Pool) Build(v state.Volume, mkdir func(dirfd int, name string) error, f
 func (p *Pool) Settle(context.Context) error {
 	// Into before out of: a directory that is in both is found again, one that is
 	// in neither is not. In order, a rename is one change.
-	dirs := []*dir{p.trash, p.volumes, p.build}
+	dirs := []*dir{p.trash, p.volumes, p.snapshots, p.build}
 	if p.inOrder {
 		dirs = dirs[:1]
 	}
@@ -94,41 +96,46 @@ func (p *Pool) Settle(context.Context) error {
 }
 
 // Place moves what Build made to volumes/ID and returns that.
-func (p *Pool) Place(v state.Volume) (string, error) {
-	if err := check(v); err != nil {
+func (p *Pool) Place(v state.Volume) (string, error) { return p.place(p.volume(v)) }
+
+// PlaceSnapshot moves what BuildSnapshot made to snapshots/ID and returns that.
+func (p *Pool) PlaceSnapshot(s state.Snapshot) (string, error) { return p.place(p.snapshot(s)) }
+
+func (p *Pool) place(i item) (string, error) {
+	if err := i.check(); err != nil {
 		return "", err
 	}
-	path := backend.VolumePath(v.ID)
-	err := unix.Renameat2(p.build.fd(), backend.PassingName(v), p.volumes.fd(), v.ID, unix.RENAME_NOREPLACE)
+	err := unix.Renameat2(p.build.fd(), i.passing, i.home.fd(), i.id, unix.RENAME_NOREPLACE)
 	switch {
 	case err == nil:
-		return path, nil
-	case errors.Is(err, unix.ENOENT) && p.has(p.volumes, v.ID):
-		return path, nil
+		return i.path, nil
+	case errors.Is(err, unix.ENOENT) && p.has(i.home, i.id):
+		return i.path, nil
 	case errors.Is(err, unix.ENOENT):
-		return "", state.Errorf(state.Lost, "volume %s is in neither %s nor %s of pool %s", v.ID, VolumesDir, BuildDir, p.path)
+		return "", state.Errorf(state.Lost, "%s is in neither %s nor %s of pool %s", i, filepath.Dir(i.path), BuildDir, p.path)
 	case errors.Is(err, unix.EEXIST):
-		return "", p.taken(v)
+		return "", p.taken(i)
 	}
-	return "", full(fmt.Errorf("placing volume %s: %w", v.ID, err))
+	return "", full(fmt.Errorf("placing %s: %w", i, err))
 }
 
-func (p *Pool) taken(v state.Volume) error {
-	return state.Errorf(state.Defect, "%s of pool %s already holds a %s that no record speaks of: move it away", VolumesDir, p.path, v.ID)
+func (p *Pool) taken(i item) error {
+	return state.Errorf(state.Defect, "%s of pool %s already holds a %s that no record speaks of: move it away", filepath.Dir(i.path), p.path, i.id)
 }
 
 // Relabel writes the record on the volume's directory again, durably.
 func (p *Pool) Relabel(v state.Volume) error {
-	f, err := p.open(v, unix.O_RDONLY|unix.O_NONBLOCK)
+	i := p.volume(v)
+	f, err := p.open(i, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := writeRecord(f, v); err != nil {
+	if err := writeRecord(f, i); err != nil {
 		return full(err)
 	}
 	if err := f.Sync(); err != nil {
-		return fmt.Errorf("syncing volume %s: %w", v.ID, err)
+		return fmt.Errorf("syncing %s: %w", i, err)
 	}
 	return nil
 }
@@ -136,23 +143,28 @@ func (p *Pool) Relabel(v state.Volume) error {
 // Discard moves the volume into the trash from wherever it is; there may be
 // nothing of it. A directory in volumes/ that is not this volume's is left alone:
 // see isPlaced.
-func (p *Pool) Discard(v state.Volume) error {
-	if err := check(v); err != nil {
+func (p *Pool) Discard(v state.Volume) error { return p.discard(p.volume(v)) }
+
+// DiscardSnapshot is Discard for a snapshot.
+func (p *Pool) DiscardSnapshot(s state.Snapshot) error { return p.discard(p.snapshot(s)) }
+
+func (p *Pool) discard(i item) error {
+	if err := i.check(); err != nil {
 		return err
 	}
 	for _, from := range []struct {
 		*dir
 		name string
-	}{{p.build, backend.PassingName(v)}, {p.volumes, v.ID}} {
-		if from.dir == p.volumes && !p.isPlaced(v) {
+	}{{p.build, i.passing}, {i.home, i.id}} {
+		if from.dir == i.home && !p.isPlaced(i) {
 			continue
 		}
-		err := p.toTrash(from.fd(), from.name, backend.PassingName(v))
+		err := p.toTrash(from.fd(), from.name, i.passing)
 		if errors.Is(err, unix.ENOENT) {
 			continue
 		}
 		if err != nil {
-			return full(fmt.Errorf("moving volume %s to %s: %w", v.ID, TrashDir, err))
+			return full(fmt.Errorf("moving %s to %s: %w", i, TrashDir, err))
 		}
 		crash.Step(crash.DeleteRenamed)
 	}
@@ -175,52 +187,57 @@ func (p *Pool) toTrash(dirfd int, name, as string) error {
 	}
 }
 
-// isPlaced tells whether volumes/ID is this volume: its record has the same UID. One
-// without a readable record (brought back from a copy, say) is the volume's if that
+// isPlaced tells whether what has the item's place is the item: its record has the same
+// UID. One without a readable record (brought back from a copy, say) is the item's if that
 // was ever Ready; before that nothing is placed, and what lies there is somebody
 // else's.
-func (p *Pool) isPlaced(v state.Volume) bool {
-	there, err := p.ReadRecord(backend.VolumePath(v.ID))
-	if err != nil {
-		return v.Status.Phase == state.Ready || v.Status.Phase == state.Deleting
+func (p *Pool) isPlaced(i item) bool {
+	var there struct{ state.Meta }
+	if err := p.readRecord(i.path, &there); err != nil || !state.ValidID(there.ID) || !state.ValidID(there.UID) {
+		return i.phase == state.Ready || i.phase == state.Deleting
 	}
-	return there.UID == v.UID
+	return there.UID == i.uid
 }
 
 // Open returns the volume's directory (or image) with O_PATH.
-func (p *Pool) Open(v state.Volume) (*os.File, error) { return p.open(v, unix.O_PATH) }
+func (p *Pool) Open(v state.Volume) (*os.File, error) { return p.open(p.volume(v), unix.O_PATH) }
+
+// OpenSnapshot returns the snapshot's directory with O_PATH.
+func (p *Pool) OpenSnapshot(s state.Snapshot) (*os.File, error) {
+	return p.open(p.snapshot(s), unix.O_PATH)
+}
 
 // OpenDirectory returns the volume's directory, open for reading.
 func (p *Pool) OpenDirectory(v state.Volume) (*os.File, error) {
-	return p.open(v, unix.O_RDONLY|unix.O_DIRECTORY)
+	return p.open(p.volume(v), unix.O_RDONLY|unix.O_DIRECTORY)
 }
 
 // open must not be given O_NOFOLLOW: with O_PATH, that opens the symbolic link itself,
 // and openat2 refuses links without it.
-func (p *Pool) open(v state.Volume, flags int) (*os.File, error) {
-	if err := check(v); err != nil {
+func (p *Pool) open(i item, flags int) (*os.File, error) {
+	if err := i.check(); err != nil {
 		return nil, err
 	}
-	// The volume may be moved from .tmp to volumes between two looks, but not
-	// back: looking in volumes first and last finds it. In the midst of a look, too:
+	// It may be moved from .tmp to its place between two looks, but not back: looking
+	// in its place first and last finds it. In the midst of a look, too:
 	// then the kernel sees what was found outside the directory it was looked for in.
 	var err error
 	for _, at := range []struct {
 		*dir
 		name string
-	}{{p.volumes, v.ID}, {p.build, backend.PassingName(v)}, {p.volumes, v.ID}} {
+	}{{i.home, i.id}, {p.build, i.passing}, {i.home, i.id}} {
 		var fd int
 		if fd, err = openAt(at.fd(), at.name, flags); err == nil {
 			return os.NewFile(uintptr(fd), filepath.Join(at.Name(), at.name)), nil
 		}
 		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EXDEV) {
-			return nil, state.Errorf(state.Lost, "opening volume %s in %s: %w", v.ID, at.Name(), err)
+			return nil, state.Errorf(state.Lost, "opening %s in %s: %w", i, at.Name(), err)
 		}
 	}
 	if errors.Is(err, unix.EXDEV) {
-		return nil, state.Errorf(state.Lost, "opening volume %s in %s: another filesystem is mounted in its place: %w", v.ID, p.volumes.Name(), err)
+		return nil, state.Errorf(state.Lost, "opening %s in %s: another filesystem is mounted in its place: %w", i, i.home.Name(), err)
 	}
-	return nil, state.Errorf(state.Lost, "volume %s is not in pool %s: its directory was removed behind the driver's back", v.ID, p.path)
+	return nil, state.Errorf(state.Lost, "%s is not in pool %s: its directory was removed behind the driver's back", i, p.path)
 }
 
 func (p *Pool) has(d *dir, name string) bool {
@@ -247,22 +264,22 @@ func full(err error) error {
 // bytes in one block of 4 KiB, other attributes included.
 const maxRecordBytes = 3 << 10
 
-func writeRecord(f *os.File, v state.Volume) error {
-	b, err := json.Marshal(v)
+func writeRecord(f *os.File, i item) error {
+	b, err := json.Marshal(i.record)
 	if err != nil {
-		return fmt.Errorf("record of volume %s: %w", v.ID, err)
+		return fmt.Errorf("record of %s: %w", i, err)
 	}
 	if len(b) > maxRecordBytes {
-		return state.Errorf(state.Invalid, "the record of volume %s takes %d bytes, more than %d: use shorter names and parameters", v.ID, len(b), maxRecordBytes)
+		return state.Errorf(state.Invalid, "the record of %s takes %d bytes, more than %d: use shorter names and parameters", i, len(b), maxRecordBytes)
 	}
 	err = unix.Fsetxattr(int(f.Fd()), backend.RecordXattr, b, 0)
 	if errors.Is(err, unix.ENOSPC) && hasRoom(f) {
 		// ext4 keeps an attribute in one block, and says this of one that is too small.
-		return state.Errorf(state.Unsupported, "the record of volume %s takes %d bytes, more than this filesystem stores with a directory: "+
-			"make it with larger blocks (mkfs.ext4 -b 4096), or use shorter names: %w", v.ID, len(b), err)
+		return state.Errorf(state.Unsupported, "the record of %s takes %d bytes, more than this filesystem stores with a directory: "+
+			"make it with larger blocks (mkfs.ext4 -b 4096), or use shorter names: %w", i, len(b), err)
 	}
 	if err != nil {
-		return fmt.Errorf("writing the record on volume %s: %w", v.ID, err)
+		return fmt.Errorf("writing the record on %s: %w", i, err)
 	}
 	return nil
 }
@@ -274,11 +291,31 @@ func hasRoom(f *os.File) bool {
 }
 
 // ReadRecord returns the record kept with a path of the pool ("volumes/x").
-func (p *Pool) ReadRecord(path string) (state.Volume, error) {
-	var v state.Volume
+func (p *Pool) ReadRecord(path string) (v state.Volume, err error) {
+	if err := p.readRecord(path, &v); err != nil {
+		return v, err
+	}
+	if err := p.volume(v).check(); err != nil {
+		return v, state.Errorf(state.Corrupt, "record of %s: %w", path, err)
+	}
+	return v, nil
+}
+
+// ReadSnapshotRecord returns the record kept with a path of the pool ("snapshots/x").
+func (p *Pool) ReadSnapshotRecord(path string) (s state.Snapshot, err error) {
+	if err := p.readRecord(path, &s); err != nil {
+		return s, err
+	}
+	if err := p.snapshot(s).check(); err != nil {
+		return s, state.Errorf(state.Corrupt, "record of %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (p *Pool) readRecord(path string, into any) error {
 	fd, err := openAt(int(p.root.Fd()), path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
 	if err != nil {
-		return v, fmt.Errorf("opening %s: %w", path, err)
+		return fmt.Errorf("opening %s: %w", path, err)
 	}
 	defer unix.Close(fd)
 	b := make([]byte, maxRecordBytes)
@@ -288,16 +325,13 @@ func (p *Pool) ReadRecord(path string) (state.Volume, error) {
 		n, err = unix.Fgetxattr(fd, backend.RecordXattr, b)
 	}
 	if errors.Is(err, unix.ENODATA) {
-		return v, state.Errorf(state.NotFound, "%s carries no record", path)
+		return state.Errorf(state.NotFound, "%s carries no record", path)
 	}
 	if err == nil {
-		err = json.Unmarshal(b[:n], &v)
+		err = json.Unmarshal(b[:n], into)
 	}
 	if err != nil {
-		return v, state.Errorf(state.Corrupt, "record of %s: %w", path, err)
+		return state.Errorf(state.Corrupt, "record of %s: %w", path, err)
 	}
-	if err := check(v); err != nil {
-		return v, state.Errorf(state.Corrupt, "record of %s: %w", path, err)
-	}
-	return v, nil
+	return nil
 }

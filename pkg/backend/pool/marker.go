@@ -104,8 +104,12 @@ func Prepare(path, store string) error {
 	if err := checkXattrs(root); err != nil {
 		return err
 	}
-	for _, name := range []string{VolumesDir, BuildDir, TrashDir} {
-		if err := unix.Mkdirat(int(root.Fd()), name, 0o711); err != nil && !errors.Is(err, unix.EEXIST) {
+	for _, name := range []string{VolumesDir, SnapshotsDir, BuildDir, TrashDir} {
+		mode := uint32(0o711)
+		if name == SnapshotsDir {
+			mode = 0o700 // see addSnapshots
+		}
+		if err := unix.Mkdirat(int(root.Fd()), name, mode); err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("making %s of pool %s: %w", name, path, err)
 		}
 		names, err := namesIn(int(root.Fd()), name)

@@ -20,9 +20,10 @@ import (
 
 // The directories of a pool.
 const (
-	VolumesDir = "volumes"
-	BuildDir   = ".tmp"
-	TrashDir   = ".trash"
+	VolumesDir   = "volumes"
+	SnapshotsDir = "snapshots"
+	BuildDir     = ".tmp"
+	TrashDir     = ".trash"
 )
 
 // Pool is an open pool directory.
@@ -30,10 +31,11 @@ type Pool struct {
 	path   string
 	marker Marker
 
-	root    *os.File
-	volumes *dir
-	build   *dir
-	trash   *dir
+	root      *os.File
+	volumes   *dir
+	snapshots *dir
+	build     *dir
+	trash     *dir
 
 	inOrder bool // see isInOrder
 }
@@ -58,7 +60,10 @@ func Open(path string) (_ *Pool, err error) {
 	if p.marker, err = readMarker(int(root.Fd()), path); err != nil {
 		return nil, err
 	}
-	for name, d := range map[string]**dir{VolumesDir: &p.volumes, BuildDir: &p.build, TrashDir: &p.trash} {
+	if err := addSnapshots(root); err != nil {
+		return nil, state.Errorf(state.NotReady, "pool %s: making %s: %w", path, SnapshotsDir, err)
+	}
+	for name, d := range map[string]**dir{VolumesDir: &p.volumes, SnapshotsDir: &p.snapshots, BuildDir: &p.build, TrashDir: &p.trash} {
 		fd, err := openDirAt(int(root.Fd()), name)
 		if err != nil {
 			return nil, state.Errorf(state.NotReady, "pool %s: %s is missing or no directory, though the pool carries a marker: %w", path, name, err)
@@ -69,10 +74,28 @@ func Open(path string) (_ *Pool, err error) {
 	return p, nil
 }
 
+// addSnapshots makes, durably, the directory that pools of older drivers lack. Nobody
+// but root gets into it: what lies there is nobody's to use before it is restored.
+func addSnapshots(root *os.File) error {
+	err := unix.Mkdirat(int(root.Fd()), SnapshotsDir, 0o700)
+	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EROFS) {
+		return nil // Open tells what is not there
+	}
+	if err != nil {
+		return err
+	}
+	fd, err := openDirAt(int(root.Fd()), ".") // root is O_PATH, which cannot be synced
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Fsync(fd)
+}
+
 // Close releases what the pool holds open.
 func (p *Pool) Close() error {
 	var errs []error
-	for _, d := range []*dir{p.volumes, p.build, p.trash} {
+	for _, d := range []*dir{p.volumes, p.snapshots, p.build, p.trash} {
 		if d != nil {
 			errs = append(errs, d.Close())
 		}

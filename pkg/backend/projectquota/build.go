@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/plain"
 	"github.com/hostpath-csi/hostpath-csi/pkg/quota"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -18,20 +16,56 @@ func (b *Backend) Build(ctx context.Context, v state.Volume) error {
 	if v.Status.QuotaID == 0 {
 		return b.Backend.Build(ctx, v)
 	}
+	if err := plain.StartsEmpty(v); err != nil {
+		return err
+	}
+	if err := b.checkEnforced(v); err != nil {
+		return err
+	}
+	return b.Pool.Build(v, plain.Mkdir, func(d *os.File) error {
+		if err := b.hold(d, v); err != nil {
+			return err
+		}
+		return plain.SetOwner(d, v)
+	})
+}
+
+// hold makes an empty directory one of the volume's project, and limits that.
+func (b *Backend) hold(d *os.File, v state.Volume) error {
+	if err := quota.SetProject(d, v.Status.QuotaID); err != nil {
+		return fmt.Errorf("volume %s: %w", v.ID, err)
+	}
+	return b.limit(v)
+}
+
+// BuildFrom makes the directory one of the volume's project before anything is copied
+// into it: what is made in it inherits the project, and the copy itself is limited.
+func (b *Backend) BuildFrom(ctx context.Context, v state.Volume, from *os.File, progress func(state.Progress)) error {
+	if v.Status.QuotaID == 0 {
+		return b.Backend.BuildFrom(ctx, v, from, progress)
+	}
 	if err := plain.Serves(v); err != nil {
 		return err
 	}
 	if err := b.checkEnforced(v); err != nil {
 		return err
 	}
-	mkdir := func(dirfd int, name string) error { return unix.Mkdirat(dirfd, name, 0o700) }
-	return b.Pool.Build(v, mkdir, func(d *os.File) error {
-		if err := quota.SetProject(d, v.Status.QuotaID); err != nil {
-			return fmt.Errorf("volume %s: %w", v.ID, err)
-		}
-		if err := b.limit(v); err != nil {
+	return b.Pool.Build(v, plain.Mkdir, func(d *os.File) error {
+		if err := b.hold(d, v); err != nil {
 			return err
 		}
-		return plain.SetOwner(d, v)
+		if err := plain.CopyTree(ctx, from, d, progress); err != nil {
+			return fmt.Errorf("volume %s: %w", v.ID, err)
+		}
+		return plain.SetCopiedOwner(d, v)
 	})
+}
+
+// Footprint is what the filesystem has counted for the volume's project.
+func (b *Backend) Footprint(ctx context.Context, v state.Volume) (int64, error) {
+	if v.Status.QuotaID == 0 || b.why != nil {
+		return b.Backend.Footprint(ctx, v)
+	}
+	q, err := b.fs.Usage(v.Status.QuotaID)
+	return q.Bytes, err
 }

@@ -1,0 +1,37 @@
+package pool
+
+import (
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// item is what is built, placed and discarded: a volume or a snapshot. Both come into
+// being and go by the same steps.
+type item struct {
+	kind    string // for messages
+	id, uid string
+	phase   state.Phase
+	passing string // its name in .tmp and .trash
+	home    *dir   // where it has its place, under its ID
+	path    string // of that place, relative to the pool
+	record  any    // what is kept with it
+}
+
+func (i item) String() string { return i.kind + " " + i.id }
+
+func (i item) check() error {
+	if !state.ValidID(i.id) || !state.ValidID(i.uid) {
+		return state.Errorf(state.Invalid, "%s ID %q with UID %q cannot name a directory", i.kind, i.id, i.uid)
+	}
+	return nil
+}
+
+func (p *Pool) volume(v state.Volume) item {
+	return item{kind: "volume", id: v.ID, uid: v.UID, phase: v.Status.Phase, passing: backend.PassingName(v),
+		home: p.volumes, path: backend.VolumePath(v.ID), record: v}
+}
+
+func (p *Pool) snapshot(s state.Snapshot) item {
+	return item{kind: "snapshot", id: s.ID, uid: s.UID, phase: s.Status.Phase, passing: backend.PassingName(s),
+		home: p.snapshots, path: backend.SnapshotPath(s.ID), record: s}
+}
