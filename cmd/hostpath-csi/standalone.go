@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -108,7 +109,7 @@ func (o *standaloneOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stopMetrics, err := serveMetrics(o.metricsAddress, s, append(s.Collectors(), a.Collectors()...))
+	stopMetrics, err := serveMetrics(o.metricsAddress, s, slices.Concat(s.Collectors(), a.Collectors(), store.Collectors()))
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

@@ -8,15 +8,29 @@ import (
 
 // metrics are what the agent counts, and what it tells when it is scraped.
 type metrics struct {
-	agent  *Agent
-	purged *prometheus.CounterVec
+	agent      *Agent
+	purged     *prometheus.CounterVec
+	reconciled prometheus.Histogram
+	retried    prometheus.Counter
 }
 
 func newMetrics(a *Agent) *metrics {
-	return &metrics{agent: a, purged: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "hostpath_csi_trash_removed_inodes_total",
-		Help: "Inodes of deleted volumes removed from the disk.",
-	}, []string{"pool"})}
+	return &metrics{
+		agent: a,
+		purged: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "hostpath_csi_trash_removed_inodes_total",
+			Help: "Inodes of deleted volumes removed from the disk.",
+		}, []string{"pool"}),
+		reconciled: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "hostpath_csi_reconcile_duration_seconds",
+			Help:    "Time to bring one changed volume in line with its record.",
+			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14), // as for calls: 100 us to 15 s
+		}),
+		retried: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "hostpath_csi_reconcile_retries_total",
+			Help: "Reconciliations that neither succeeded nor could be refused, and are tried again.",
+		}),
+	}
 }
 
 func perPool(name, help string) *prometheus.Desc {
@@ -26,6 +40,7 @@ func perPool(name, help string) *prometheus.Desc {
 var (
 	descUsable    = perPool("hostpath_csi_pool_usable", "1 if the pool can be used, else 0.")
 	descSize      = perPool("hostpath_csi_pool_size_bytes", "Size of the pool's filesystem.")
+	descEnforces  = perPool("hostpath_csi_pool_enforces_limits", "1 if the pool's filesystem holds volumes to their size, else 0.")
 	descFree      = perPool("hostpath_csi_pool_free_bytes", "Free bytes of the pool's filesystem.")
 	descAllocated = perPool("hostpath_csi_pool_allocated_bytes", "Sum of the capacities of the pool's volumes.")
 	descAvailable = perPool("hostpath_csi_pool_available_bytes", "What new volumes of the pool may be given.")
@@ -37,12 +52,13 @@ var (
 
 // Collectors returns what the agent offers to Prometheus.
 func (a *Agent) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{a.metrics.purged, a.metrics}
+	return []prometheus.Collector{a.metrics.purged, a.metrics.reconciled, a.metrics.retried, a.metrics}
 }
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUsable, descSize, descFree, descAllocated, descAvailable, descVolumes, descOrphans, descBacklog, descReconcile} {
+	for _, d := range []*prometheus.Desc{descUsable, descEnforces, descSize, descFree, descAllocated, descAvailable,
+		descVolumes, descOrphans, descBacklog, descReconcile} {
 		ch <- d
 	}
 }
@@ -54,11 +70,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(descReconcile, float64(m.agent.queue.length()))
 	for _, st := range m.agent.poolStatuses(context.Background()) {
-		usable := 0.0
-		if st.Usable() {
-			usable = 1
-		}
-		gauge(descUsable, usable, st.Name)
+		gauge(descUsable, zeroOrOne(st.Usable()), st.Name)
+		gauge(descEnforces, zeroOrOne(st.EnforcesLimits), st.Name)
 		gauge(descSize, float64(st.Usage.TotalBytes), st.Name)
 		gauge(descFree, float64(st.Usage.AvailableBytes), st.Name)
 		gauge(descAllocated, float64(st.AllocatedBytes), st.Name)
@@ -71,4 +84,11 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(descVolumes, float64(volumes), st.Name)
 		gauge(descBacklog, float64(backlog), st.Name)
 	}
+}
+
+func zeroOrOne(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -89,6 +89,7 @@ func (a *Agent) attach(ctx context.Context, p *nodePool) error {
 		return err
 	}
 	p.b, p.uuid, p.refused = b, uuid, nil
+	a.metrics.purged.WithLabelValues(p.o.Name) // a counter that is scraped from zero on has rates
 	f := b.Features()
 	klog.InfoS("Pool in use", "pool", p.o.Name, "path", p.o.Path, "uuid", uuid, "filesystem", f.Filesystem,
 		"enforcesLimits", f.EnforcesLimits, "volumes", p.volumes, "orphans", len(p.orphans))

@@ -20,6 +20,8 @@ func unfinished(v state.Volume) bool {
 // that the caller must know goes into the record's status; what merely could not
 // be written there is logged, and tried again a while later.
 func (a *Agent) reconcile(ctx context.Context, id string) {
+	began := time.Now()
+	defer func() { a.metrics.reconciled.Observe(time.Since(began).Seconds()) }()
 	v, err := a.o.Volumes.Get(ctx, id)
 	if state.ReasonOf(err) == state.NotFound {
 		return
@@ -38,6 +40,7 @@ func (a *Agent) reconcile(ctx context.Context, id string) {
 		err = a.resize(ctx, v)
 	}
 	if err != nil {
+		a.metrics.retried.Inc()
 		klog.ErrorS(err, "Reconciling a volume failed; it will be tried again", "volumeID", id, "pool", v.Spec.Pool, "after", reconcileRetry)
 		a.queue.addAfter(id, reconcileRetry)
 	}

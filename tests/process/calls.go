@@ -2,9 +2,11 @@ package process
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
@@ -130,24 +132,39 @@ func (d *Driver) Health(id string) ([]*csi.VolumeHealth_VolumeHealthEntry, error
 // Metrics returns every metric that has no labels but the pool's name, which is
 // left out: tests have one pool.
 func (d *Driver) Metrics() (map[string]float64, error) {
+	body, err := d.Scrape()
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]float64{}
+	for lines := bufio.NewScanner(bytes.NewReader(body)); lines.Scan(); {
+		name, value, _ := strings.Cut(strings.Replace(lines.Text(), `{pool="default"}`, "", 1), " ")
+		if n, err := strconv.ParseFloat(value, 64); err == nil {
+			found[name] = n
+		}
+	}
+	if len(found) == 0 {
+		return nil, errors.New("/metrics tells of no metric")
+	}
+	return found, nil
+}
+
+// Scrape returns what /metrics tells, as Prometheus gets it.
+func (d *Driver) Scrape() ([]byte, error) {
 	client := http.Client{Timeout: callTimeout, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + d.metrics + "/metrics")
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	found := map[string]float64{}
-	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-		name, value, _ := strings.Cut(strings.Replace(lines.Text(), `{pool="default"}`, "", 1), " ")
-		if n, err := strconv.ParseFloat(value, 64); err == nil {
-			found[name] = n
-		}
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("/metrics: %s", resp.Status)
 	}
-	if resp.StatusCode != http.StatusOK || len(found) == 0 {
-		return nil, fmt.Errorf("/metrics: %s, %d metrics", resp.Status, len(found))
-	}
-	return found, nil
+	return io.ReadAll(resp.Body)
 }
+
+// MetricsAddress is where the metrics are served, as HOST:PORT.
+func (d *Driver) MetricsAddress() string { return d.metrics }
 
 // Settled returns an error while the driver still works on what an earlier process
 // or call has left to do, and otherwise the metrics.

@@ -11,6 +11,7 @@ import (
 
 	pebbledb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/crash"
@@ -51,6 +52,8 @@ type Store struct {
 	db      *pebbledb.DB
 	seals   *sealFS
 	health  *health
+
+	commitDuration prometheus.Histogram
 
 	// Every call holds life for reading while it lasts, so that Close waits for
 	// all of them. No call makes another one.
@@ -101,7 +104,7 @@ func openLocked(dir string, options Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{dir: dir, uuid: known.UUID, options: options, health: newHealth(options.now)}
+	s := &Store{dir: dir, uuid: known.UUID, options: options, health: newHealth(options.now), commitDuration: newCommitDuration()}
 	s.db, s.seals, err = openDatabase(filepath.Join(dir, databaseDir), options.fs, s.health, known.Seal)
 	if err != nil {
 		return nil, err
@@ -205,6 +208,8 @@ func (s *Store) commit(how *pebbledb.WriteOptions, edit func(*pebbledb.Batch) er
 	if how.Sync {
 		s.syncing.Add(1)
 		defer s.syncing.Add(-1)
+		began := time.Now()
+		defer func() { s.commitDuration.Observe(time.Since(began).Seconds()) }()
 	}
 	batch := s.db.NewBatch()
 	err := batch.LogData(s.seals.current().encode(), nil)
