@@ -22,18 +22,11 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/state/pebble"
 )
 
-// grace is how long calls in flight may take after SIGTERM.
-const grace = 10 * time.Second
-
 type standaloneOptions struct {
-	endpoint       string
-	nodeID         string
-	stateDir       string
-	pools          []string
-	targetRoots    []string
-	metricsAddress string
-	maxVolumes     int64
-	log            logOptions
+	serveOptions
+	nodeOptions
+	stateDir string
+	log      logOptions
 }
 
 func newStandaloneCommand() *cobra.Command {
@@ -61,13 +54,10 @@ Needs root, and Linux 5.12 or newer.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&o.endpoint, "endpoint", "unix:///run/hostpath-csi/csi.sock", "socket to serve CSI on")
-	flags.StringVar(&o.nodeID, "node-id", "", "name of this node in CSI (default: the host's name)")
+	o.serveOptions.addFlags(flags, "unix:///run/hostpath-csi/csi.sock")
+	o.nodeOptions.addFlags(flags)
 	flags.StringVar(&o.stateDir, "state-dir", "", "directory of the embedded store (required)")
-	flags.StringArrayVar(&o.pools, "pool", nil, "pool of volumes, as NAME=PATH; may be given several times (required)")
-	flags.StringArrayVar(&o.targetRoots, "target-root", nil, "directory of target paths that may have symbolic links in its own path, such as a /var/lib/kubelet that was moved; may be given several times")
-	flags.StringVar(&o.metricsAddress, "metrics-address", "", "HOST:PORT to serve /metrics, /healthz and /readyz on (default: nowhere)")
-	flags.Int64Var(&o.maxVolumes, "max-volumes", 0, "how many volumes the CO may publish here; 0: any number")
+	flags.StringVar(&o.registry, "plugin-registry", "", "the kubelet's directory of plugins, to register in (default: do not register)")
 	o.log.addFlags(flags)
 	return cmd
 }
@@ -103,50 +93,22 @@ func (o *standaloneOptions) run(ctx context.Context) error {
 	a.Start(mounts)
 	defer a.Stop()
 
-	s := driver.NewServer(driver.Options{Version: version, Healthy: store.Healthy, Volumes: store.Volumes(), Nodes: store.Nodes(),
+	s := driver.NewServer(driver.Options{Version: version, Healthy: store.Healthy, Records: store.Volumes(), Volumes: store.Volumes(), Nodes: store.Nodes(),
 		NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes})
-	l, err := driver.Listen(o.endpoint)
-	if err != nil {
-		return err
-	}
-	stopMetrics, err := serveMetrics(o.metricsAddress, s, slices.Concat(s.Collectors(), a.Collectors(), store.Collectors()))
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	defer stopMetrics()
-
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	klog.InfoS("Serving", "endpoint", o.endpoint, "node", o.nodeID, "version", version, "store", store.UUID(),
+	klog.InfoS("Starting", "role", "standalone", "node", o.nodeID, "version", version, "store", store.UUID(),
 		"publishes", mounts.Len(), "startup", time.Since(began).Round(time.Millisecond))
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	klog.InfoS("Stopping; letting calls in flight end", "atMost", grace)
-	s.Stop(grace)
-	return <-served
+	return o.serve(ctx, s, slices.Concat(a.Collectors(), store.Collectors()))
 }
 
 func (o *standaloneOptions) validate() ([]agent.PoolOptions, error) {
-	if o.nodeID == "" {
-		name, err := os.Hostname()
-		if err != nil {
-			return nil, fmt.Errorf("--node-id is missing, and the host has no name: %w", err)
-		}
-		o.nodeID = name
-	}
-	if err := driver.CheckNodeID(o.nodeID); err != nil {
-		return nil, fmt.Errorf("--node-id: %w", err)
+	pools, err := o.nodeOptions.validate()
+	if err != nil {
+		return nil, err
 	}
 	if !filepath.IsAbs(o.stateDir) {
 		return nil, fmt.Errorf("--state-dir is %q; it takes an absolute path", o.stateDir)
 	}
-	if o.maxVolumes < 0 {
-		return nil, fmt.Errorf("--max-volumes is %d; it takes 0 or more", o.maxVolumes)
-	}
-	return parsePools(o.pools)
+	return pools, nil
 }
 
 // openStore opens the store, or starts an empty one if there never was one: if no
@@ -167,10 +129,4 @@ func openStore(dir string, pools []agent.PoolOptions) (*pebble.Store, error) {
 		}
 	}
 	return pebble.Open(dir, pebble.Options{Create: true})
-}
-
-func closing(what string, f func() error) {
-	if err := f(); err != nil {
-		klog.ErrorS(err, "Closing failed", "what", what)
-	}
 }

@@ -40,8 +40,16 @@ func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequ
 		return nil, err
 	}
 	v, err = state.Await(ctx, c.volumes, want.id, func(v state.Volume) (bool, error) {
-		return v.Status.Phase == state.Ready || v.Status.Phase == state.Failed, nil
+		if v.Status.Phase == state.Ready || v.Status.Phase == state.Failed {
+			return true, nil
+		}
+		// It stays declared for its node, which may be at work on it unheard.
+		return false, c.reachable(v)
 	})
+	if state.ReasonOf(err) == state.NotFound {
+		// Its node was taken out of the cluster before it was built.
+		err = state.Errorf(state.Unavailable, "its record was removed meanwhile: ask again")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("creating volume %s: %w", want.id, err)
 	}
@@ -106,7 +114,9 @@ func (c *controller) findOrDeclare(ctx context.Context, want wanted) (state.Volu
 			return v, err
 		case v.DeletedAt != nil:
 			// It is on its way out; the name is free once it is gone.
-			err = state.AwaitGone(ctx, c.volumes, v.ID, v.UID, state.Refused)
+			if err = c.reachable(v); err == nil {
+				err = state.AwaitGone(ctx, c.volumes, v.ID, v.UID, state.Refused)
+			}
 		case v.Status.Phase == state.Failed:
 			err = c.clear(ctx, v)
 		default:
@@ -179,6 +189,9 @@ func poolName(p config.Parameters) string {
 // serves returns nil if the pool can be used, takes new volumes and can give what is
 // wanted.
 func serves(p place, want wanted) error {
+	if p.away != nil {
+		return state.Errorf(state.NotReady, "%w", p.away)
+	}
 	if !p.pool.Usable() {
 		return state.Errorf(state.NotReady, "pool %s of node %s cannot be used: %s", p.pool.Name, p.node, p.pool.Health[0].Message)
 	}

@@ -51,6 +51,9 @@ func (c *controller) clear(ctx context.Context, v state.Volume) error {
 	if err := c.volumes.Delete(ctx, v.ID); err != nil {
 		return err
 	}
+	if err := c.reachable(v); err != nil {
+		return fmt.Errorf("deleting volume %s, which is noted down: %w", v.ID, err)
+	}
 	var refused error
 	_, err := state.Await(ctx, c.volumes, v.ID, func(now state.Volume) (bool, error) {
 		if now.UID != v.UID || now.Status.Phase == state.Deleting {

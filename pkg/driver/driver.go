@@ -12,6 +12,7 @@
 //	topology.go     which node and pool
 //	validate.go     the CSI spec's general rules for names, IDs and sizes
 //	errors.go       Reason -> gRPC code
+//	registration.go making the driver known to the kubelet
 //
 // Service methods return domain errors (package state); an interceptor turns them
 // into statuses.
@@ -52,12 +53,19 @@ type Options struct {
 	// Healthy returns nil while the store can read and write.
 	Healthy func(ctx context.Context) error
 
-	// Volumes and Nodes are the records.
+	// Records are the volumes, for reading.
+	Records state.VolumeRecords
+
+	// Volumes is the controller's half of them, and Nodes tells where there is room.
+	// Without Volumes the controller service is left out.
 	Volumes state.DesiredVolumes
 	Nodes   state.NodeRecords
 	// Defaults are those of parameters that a class leaves out; they may change.
 	// nil: config.Builtin.
 	Defaults func() config.Parameters
+	// Away returns why nothing that is asked of a node's agent would be done now, or
+	// nil. A nil Away means that agents are always there: they share this process.
+	Away func(nodeID string) error
 
 	// NodeID is this node; Disk and Mounts are its volumes and where they are
 	// published. Without a NodeID the node service is left out.
@@ -73,6 +81,7 @@ type controller struct {
 	volumes  state.DesiredVolumes
 	nodes    state.NodeRecords
 	defaults func() config.Parameters // see Options.Defaults
+	away     func(nodeID string) error
 	inFlight *inFlight
 }
 
@@ -88,7 +97,7 @@ type node struct {
 	csi.UnimplementedNodeServer
 	id       string
 	max      int64
-	volumes  state.DesiredVolumes
+	volumes  state.VolumeRecords
 	disk     Disk
 	mounts   *mount.Table
 	inFlight *inFlight

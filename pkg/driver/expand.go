@@ -57,6 +57,9 @@ func (c *controller) resize(ctx context.Context, v state.Volume, bytes int64) (s
 			return v, state.Errorf(state.OutOfRange, "capacity_range.required_bytes is %d; pool %s has %d", bytes, v.Spec.Pool, p.Usage.TotalBytes)
 		}
 	}
+	if err := c.reachable(v); err != nil {
+		return v, err
+	}
 	ctx, done := linger(ctx)
 	defer done()
 	set := func(bytes int64) (state.Volume, error) {

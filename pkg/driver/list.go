@@ -134,7 +134,7 @@ func (c *controller) get(ctx context.Context, id string) (state.Volume, error) {
 	return getReady(ctx, c.volumes, id)
 }
 
-func getReady(ctx context.Context, volumes state.DesiredVolumes, id string) (state.Volume, error) {
+func getReady(ctx context.Context, volumes state.VolumeRecords, id string) (state.Volume, error) {
 	v, err := volumes.Get(ctx, id)
 	if err == nil && !isReady(v) || state.ReasonOf(err) == state.NotFound {
 		return v, state.Errorf(state.NotFound, "there is no volume %s", state.Quote(id))

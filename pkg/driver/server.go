@@ -39,9 +39,11 @@ func NewServer(o Options) *Server {
 	// each. More calls than workers are served by goroutines of their own.
 	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept), grpc.NumStreamWorkers(streamWorkers))
 	csi.RegisterIdentityServer(s.grpc, &identity{o: o})
-	csi.RegisterControllerServer(s.grpc, &controller{volumes: o.Volumes, nodes: o.Nodes, defaults: o.Defaults, inFlight: newInFlight()})
+	if o.Volumes != nil {
+		csi.RegisterControllerServer(s.grpc, newController(o))
+	}
 	if o.NodeID != "" {
-		csi.RegisterNodeServer(s.grpc, &node{id: o.NodeID, max: o.MaxVolumes, volumes: o.Volumes, disk: o.Disk, mounts: o.Mounts, inFlight: newInFlight()})
+		csi.RegisterNodeServer(s.grpc, &node{id: o.NodeID, max: o.MaxVolumes, volumes: o.Records, disk: o.Disk, mounts: o.Mounts, inFlight: newInFlight()})
 	}
 	healthpb.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)

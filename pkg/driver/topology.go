@@ -12,10 +12,12 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
-// place is a pool of a node.
+// place is a pool of a node, and why the node's agent would not do anything there
+// now, if so.
 type place struct {
 	node string
 	pool state.PoolStatus
+	away error
 }
 
 // places returns every pool that the volume may live in, usable or not, with the
@@ -30,8 +32,9 @@ func (c *controller) places(ctx context.Context, p config.Parameters, topology *
 		if !allowed(n.ID, topology) {
 			continue
 		}
+		away := c.away(n.ID)
 		for _, p := range candidates(n.Status, p) {
-			all = append(all, place{n.ID, p})
+			all = append(all, place{n.ID, p, away})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b place) int {

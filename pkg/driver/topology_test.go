@@ -80,7 +80,7 @@ func TestThePlaceOfANewVolume(t *testing.T) {
 		"no nodes at all":                                  {nil, "", 50, nil, "", state.NotReady},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ctl := &controller{nodes: c.nodes}
+			ctl := newController(Options{Nodes: c.nodes})
 			spec, err := ctl.specify(context.Background(), wanted{name: "v", size: size{least: c.bytes}, topology: c.topology, parameters: config.Parameters{Pool: c.pool}})
 			if state.ReasonOf(err) != c.wantReason {
 				t.Fatalf("%v, want %s", err, c.wantReason)
@@ -97,10 +97,10 @@ func TestAPoolChosenByItsLabels(t *testing.T) {
 		p.Labels = map[string]string{"tier": tier}
 		return p
 	}
-	ctl := &controller{nodes: fixedNodes{
+	ctl := newController(Options{Nodes: fixedNodes{
 		nodeWith("a", tier("fast", poolWith("ssd", 100)), poolWith("default", 900)),
 		nodeWith("b", tier("fast", poolWith("nvme", 300)), tier("slow", poolWith("hdd", 800))),
-	}}
+	}})
 	for selector, want := range map[string]string{"tier=fast": "b/nvme", "tier": "b/hdd", "!tier": "a/default", "tier in (none)": ""} {
 		p, err := config.ParseParameters(map[string]string{"poolSelector": selector}, config.Builtin())
 		if err != nil {
@@ -118,7 +118,7 @@ func TestAPoolChosenByItsLabels(t *testing.T) {
 func TestACordonedPoolTakesNoVolumesAndHasNoCapacity(t *testing.T) {
 	cordoned := poolWith("default", 900)
 	cordoned.Cordoned = "it is cordoned"
-	ctl := &controller{nodes: fixedNodes{nodeWith("a", cordoned)}}
+	ctl := newController(Options{Nodes: fixedNodes{nodeWith("a", cordoned)}})
 	_, err := ctl.specify(context.Background(), wanted{size: size{least: 50}})
 	if state.ReasonOf(err) != state.NoSpace || !strings.Contains(err.Error(), "it is cordoned") {
 		t.Errorf("%v", err)
@@ -153,7 +153,7 @@ func TestADefaultMayChangeBetweenTwoTriesOfACall(t *testing.T) {
 }
 
 func TestAFilesystemTypeMustBeThePools(t *testing.T) {
-	ctl := &controller{nodes: fixedNodes{nodeWith("a", poolWith("default", 500))}}
+	ctl := newController(Options{Nodes: fixedNodes{nodeWith("a", poolWith("default", 500))}})
 	for fs, ok := range map[string]bool{"": true, "ext4": true, "xfs": false} {
 		_, err := ctl.specify(context.Background(), wanted{size: size{least: 1}, access: []access{{fsType: fs}}})
 		if (err == nil) != ok || err != nil && (state.ReasonOf(err) != state.Invalid || !strings.Contains(err.Error(), "fs_type")) {
@@ -163,11 +163,11 @@ func TestAFilesystemTypeMustBeThePools(t *testing.T) {
 }
 
 func TestCapacityIsToldByTopologyAndPool(t *testing.T) {
-	ctl := &controller{nodes: fixedNodes{
+	ctl := newController(Options{Nodes: fixedNodes{
 		nodeWith("a", poolWith("default", 100), poolWith("fast", 10)),
 		nodeWith("b", poolWith("default", 300)),
 		nodeWith("c", broken(poolWith("default", 900))),
-	}}
+	}})
 	writer := []*csi.VolumeCapability{capabilityOf(csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER)}
 	for name, c := range map[string]struct {
 		req            *csi.GetCapacityRequest

@@ -93,6 +93,7 @@ type Owned[S, U any] interface {
 
 // The contracts by kind.
 type (
+	VolumeRecords     = Records[VolumeSpec, VolumeStatus]
 	DesiredVolumes    = Desired[VolumeSpec, VolumeStatus]
 	ObservedVolumes   = Observed[VolumeSpec, VolumeStatus]
 	DesiredSnapshots  = Desired[SnapshotSpec, SnapshotStatus]

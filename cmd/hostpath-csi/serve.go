@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/driver"
+)
+
+// grace is how long calls in flight may take after SIGTERM.
+const grace = 10 * time.Second
+
+// serveOptions say where a role serves.
+type serveOptions struct {
+	endpoint       string
+	metricsAddress string
+	registry       string // the kubelet's; no flag of the controller
+}
+
+func (o *serveOptions) addFlags(flags *pflag.FlagSet, endpoint string) {
+	flags.StringVar(&o.endpoint, "endpoint", endpoint, "socket to serve CSI on")
+	flags.StringVar(&o.metricsAddress, "metrics-address", "", "HOST:PORT to serve /metrics, /healthz and /readyz on (default: nowhere)")
+}
+
+// serve answers calls until ctx ends, and then those in flight.
+func (o *serveOptions) serve(ctx context.Context, s *driver.Server, offered []prometheus.Collector) error {
+	l, err := driver.Listen(o.endpoint)
+	if err != nil {
+		return err
+	}
+	stopMetrics, err := serveMetrics(o.metricsAddress, s, append(s.Collectors(), offered...))
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer stopMetrics()
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	klog.InfoS("Serving", "endpoint", o.endpoint)
+	stopRegistration, err := o.register()
+	if err != nil {
+		s.Stop(0)
+		return errors.Join(err, <-served)
+	}
+	select {
+	case err := <-served:
+		stopRegistration()
+		return err
+	case <-ctx.Done():
+	}
+	stopRegistration() // first, so that the kubelet calls nobody who turns it away
+	klog.InfoS("Stopping; letting calls in flight end", "atMost", grace)
+	s.Stop(grace)
+	return <-served
+}
+
+// register makes the driver known to the kubelet, if there is one.
+func (o *serveOptions) register() (stop func(), err error) {
+	if o.registry == "" {
+		return func() {}, nil
+	}
+	r, err := driver.Register(o.registry, o.endpoint)
+	if err != nil {
+		return nil, fmt.Errorf("--plugin-registry: %w", err)
+	}
+	return func() { closing("the registration", r.Close) }, nil
+}
+
+func closing(what string, f func() error) {
+	if err := f(); err != nil {
+		klog.ErrorS(err, "Closing failed", "what", what)
+	}
+}

@@ -1,0 +1,20 @@
+package driver
+
+import "github.com/hostpath-csi/hostpath-csi/pkg/state"
+
+func newController(o Options) *controller {
+	away := o.Away
+	if away == nil {
+		away = func(string) error { return nil }
+	}
+	return &controller{volumes: o.Volumes, nodes: o.Nodes, defaults: o.Defaults, away: away, inFlight: newInFlight()}
+}
+
+// reachable returns nil if the agent of the volume's node would see what is asked of
+// it. No other node will do, so that it is away means "later": Unavailable.
+func (c *controller) reachable(v state.Volume) error {
+	if err := c.away(v.Spec.Node); err != nil {
+		return state.Errorf(state.Unavailable, "%w", err)
+	}
+	return nil
+}
