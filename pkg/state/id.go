@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // MaxIDBytes bounds every ID that this driver gives out (CSI: volume_id).
@@ -32,6 +34,17 @@ func VolumeID(name string) string {
 // ValidID tells whether id is one that VolumeID could have returned: safe as a
 // file name, a label value and an object name. Anything else names no record.
 func ValidID(id string) bool { return isSubdomain(id) }
+
+// maxNodeID is the CSI specification's limit for a node ID.
+const maxNodeID = 192
+
+// ValidNodeID tells whether id can be a CSI node ID. The CO gives it, so that it need
+// not be one that VolumeID could have returned; it is no path and has no control
+// characters.
+func ValidNodeID(id string) bool {
+	return id != "" && len(id) <= maxNodeID && id != "." && id != ".." && utf8.ValidString(id) &&
+		!strings.ContainsFunc(id, func(r rune) bool { return r == '/' || unicode.IsControl(r) })
+}
 
 // isSubdomain tells whether s is a lower-case RFC 1123 subdomain of at most 63
 // bytes: labels of letters, digits and inner hyphens, joined by single dots.

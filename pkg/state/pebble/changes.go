@@ -135,7 +135,7 @@ func (r *records[S, U]) Finalize(ctx context.Context, id, uid string) error {
 		if err != nil {
 			return err
 		}
-		r.changes.publish(id, change{key: key, value: value, gone: true})
+		r.changes.Publish(id, change{key: key, value: value, gone: true})
 		return nil
 	})
 }

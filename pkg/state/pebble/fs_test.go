@@ -97,7 +97,10 @@ func (g *gate) pass() {
 	select {
 	case <-open:
 	default:
-		signal(g.arrived)
+		select {
+		case g.arrived <- struct{}{}:
+		default:
+		}
 		<-open
 	}
 }

@@ -122,7 +122,7 @@ func openLocked(dir string, options Options) (*Store, error) {
 		phase: func(u *state.SnapshotStatus) state.Phase { return u.Phase },
 	}
 	s.nodes = &records[state.NodeSpec, state.NodeStatus]{
-		store: s, kind: "node", prefix: "n/", valid: validNodeID,
+		store: s, kind: "node", prefix: "n/", valid: state.ValidNodeID,
 	}
 	return s, nil
 }
@@ -173,9 +173,9 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	s.volumes.changes.close()
-	s.snapshots.changes.close()
-	s.nodes.changes.close()
+	s.volumes.changes.Close()
+	s.snapshots.changes.Close()
+	s.nodes.changes.Close()
 	err := s.db.Close()
 	if err == nil {
 		err = s.leaveSeal()

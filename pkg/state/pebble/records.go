@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	pebbledb "github.com/cockroachdb/pebble/v2"
+	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state/keylock"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state/notify"
 )
 
 // records are all records of one kind. Calls for one record come one after the
@@ -30,16 +31,16 @@ type records[S, U any] struct {
 	// committed is called when a durable commit has ended; it may be nil.
 	committed func()
 
-	locks   keyLocks
-	changes notifier[S, U]
+	locks   keylock.Locks
+	changes notify.Notifier[change, state.Event[S, U]]
 }
 
-// maxNodeID is the CSI specification's limit for a node ID.
-const maxNodeID = 192
-
-func validNodeID(id string) bool {
-	return id != "" && len(id) <= maxNodeID && id != "." && id != ".." && utf8.ValidString(id) &&
-		!strings.ContainsFunc(id, func(r rune) bool { return r == '/' || unicode.IsControl(r) })
+// change is what happened to a record: its value now, or its last if it is gone.
+// Nobody changes the bytes, so that many may read them.
+type change struct {
+	key   string
+	value []byte
+	gone  bool
 }
 
 // Get returns the record as it is now. It waits for a change that is being
@@ -54,12 +55,19 @@ func (r *records[S, U]) Get(ctx context.Context, id string) (obj state.Object[S,
 
 // Watch tells of every change from now on, until ctx ends or the store is closed.
 func (r *records[S, U]) Watch(ctx context.Context) <-chan state.Event[S, U] {
-	return r.changes.watch(ctx)
+	return r.changes.Watch(ctx, func(c change) (e state.Event[S, U], ok bool) {
+		obj, err := decode[S, U](c.key, c.value)
+		if err != nil {
+			klog.ErrorS(err, "Cannot tell of a change", "key", c.key) // a defect: it was encoded a moment ago
+			return e, false
+		}
+		return state.Event[S, U]{Object: obj, Gone: c.gone}, true
+	})
 }
 
 // Wake sends on woken after every change of one record, and when the store is closed.
 func (r *records[S, U]) Wake(id string) (woken <-chan struct{}, stop func()) {
-	return r.changes.wake(id)
+	return r.changes.Wake(id)
 }
 
 // exclusively runs do while no other call for the record does anything.
@@ -74,7 +82,7 @@ func (r *records[S, U]) exclusively(ctx context.Context, id string, do func() er
 	if !r.valid(id) {
 		return r.notFound(id)
 	}
-	unlock, err := r.locks.lock(ctx, id)
+	unlock, err := r.locks.Lock(ctx, id)
 	if err != nil {
 		return state.Errorf(state.ReasonOf(err), "waiting for the work on %s %q: %w", r.kind, id, err)
 	}
@@ -130,7 +138,7 @@ func (r *records[S, U]) write(obj state.Object[S, U], how *pebbledb.WriteOptions
 	for _, f := range then {
 		f()
 	}
-	r.changes.publish(obj.ID, change{key: key, value: value})
+	r.changes.Publish(obj.ID, change{key: key, value: value})
 	return stored, nil
 }
 

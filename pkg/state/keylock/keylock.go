@@ -1,12 +1,15 @@
-package pebble
+// Package keylock is locks by name: what stores use so that calls for one record come
+// one after the other, and calls for different records do not meet.
+package keylock
 
 import (
 	"context"
 	"sync"
 )
 
-// keyLocks are locks by name. They exist while somebody holds or wants them.
-type keyLocks struct {
+// Locks are locks by name. They exist while somebody holds or wants them. The zero
+// value is ready for use.
+type Locks struct {
 	mu    sync.Mutex
 	locks map[string]*keyLock
 }
@@ -16,9 +19,9 @@ type keyLock struct {
 	users int           // those who hold or want it
 }
 
-// lock waits for the lock of key, but not longer than ctx, and returns what gives
+// Lock waits for the lock of key, but not longer than ctx, and returns what gives
 // it back.
-func (l *keyLocks) lock(ctx context.Context, key string) (unlock func(), err error) {
+func (l *Locks) Lock(ctx context.Context, key string) (unlock func(), err error) {
 	lock := l.join(key)
 	select {
 	case <-lock.free:
@@ -29,7 +32,7 @@ func (l *keyLocks) lock(ctx context.Context, key string) (unlock func(), err err
 	}
 }
 
-func (l *keyLocks) join(key string) *keyLock {
+func (l *Locks) join(key string) *keyLock {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lock := l.locks[key]
@@ -45,7 +48,7 @@ func (l *keyLocks) join(key string) *keyLock {
 	return lock
 }
 
-func (l *keyLocks) leave(key string, lock *keyLock) {
+func (l *Locks) leave(key string, lock *keyLock) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if lock.users--; lock.users == 0 {

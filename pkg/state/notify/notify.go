@@ -1,37 +1,31 @@
-package pebble
+// Package notify is how stores tell of changes: the Watch and the Wake of the
+// contract in package state.
+package notify
 
 import (
 	"context"
 	"sync"
-
-	"k8s.io/klog/v2"
-
-	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
-// change is what happened to a record: its value now, or its last if it is gone.
-// Nobody changes the bytes, so that many may read them.
-type change struct {
-	key   string
-	value []byte
-	gone  bool
-}
-
-// notifier tells of changes. Telling never waits: a waker is a channel of capacity
+// Notifier tells of changes. Telling never waits: a waker is a channel of capacity
 // one, and a watcher has a queue with at most one change per record. The zero value
 // is ready for use.
-type notifier[S, U any] struct {
+//
+// C is a change as the store has it, which many may read at once; E is the event that
+// a reader gets, to keep and to change as he likes. A change becomes an event when it
+// is read, so that one that is never read costs nothing.
+type Notifier[C, E any] struct {
 	pumps sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
 	wakers   map[string]map[chan struct{}]struct{} // by ID
-	watchers map[*watcher]context.CancelFunc
+	watchers map[*watcher[C]]context.CancelFunc
 }
 
-// publish tells everybody of a change. The caller sees to the order of the changes
+// Publish tells everybody of a change. The caller sees to the order of the changes
 // of one record.
-func (n *notifier[S, U]) publish(id string, c change) {
+func (n *Notifier[C, E]) Publish(id string, c C) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for waker := range n.wakers[id] {
@@ -42,7 +36,9 @@ func (n *notifier[S, U]) publish(id string, c change) {
 	}
 }
 
-func (n *notifier[S, U]) wake(id string) (woken <-chan struct{}, stop func()) {
+// Wake sends on woken (of capacity one) after every change of one record, and when the
+// notifier is closed, until stop is called.
+func (n *Notifier[C, E]) Wake(id string) (woken <-chan struct{}, stop func()) {
 	waker := make(chan struct{}, 1)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -60,7 +56,7 @@ func (n *notifier[S, U]) wake(id string) (woken <-chan struct{}, stop func()) {
 	return waker, func() { n.sleep(id, waker) }
 }
 
-func (n *notifier[S, U]) sleep(id string, waker chan struct{}) {
+func (n *Notifier[C, E]) sleep(id string, waker chan struct{}) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.wakers[id], waker)
@@ -69,8 +65,10 @@ func (n *notifier[S, U]) sleep(id string, waker chan struct{}) {
 	}
 }
 
-func (n *notifier[S, U]) watch(ctx context.Context) <-chan state.Event[S, U] {
-	events := make(chan state.Event[S, U])
+// Watch tells of every change from now on, until ctx ends or the notifier is closed;
+// then the channel is closed. A change that event does not return true for is not told.
+func (n *Notifier[C, E]) Watch(ctx context.Context, event func(C) (E, bool)) <-chan E {
+	events := make(chan E)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
@@ -78,28 +76,28 @@ func (n *notifier[S, U]) watch(ctx context.Context) <-chan state.Event[S, U] {
 		return events
 	}
 	if n.watchers == nil {
-		n.watchers = make(map[*watcher]context.CancelFunc)
+		n.watchers = make(map[*watcher[C]]context.CancelFunc)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := &watcher{filled: make(chan struct{}, 1), latest: make(map[string]change)}
+	w := &watcher[C]{filled: make(chan struct{}, 1), latest: make(map[string]C)}
 	n.watchers[w] = cancel
 	n.pumps.Go(func() {
 		defer close(events)
 		defer cancel()
 		defer n.forget(w)
-		n.pump(ctx, w, events)
+		n.pump(ctx, w, event, events)
 	})
 	return events
 }
 
-func (n *notifier[S, U]) forget(w *watcher) {
+func (n *Notifier[C, E]) forget(w *watcher[C]) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.watchers, w)
 }
 
 // pump hands what is in the watcher's queue to its reader.
-func (n *notifier[S, U]) pump(ctx context.Context, w *watcher, events chan<- state.Event[S, U]) {
+func (n *Notifier[C, E]) pump(ctx context.Context, w *watcher[C], event func(C) (E, bool), events chan<- E) {
 	for {
 		c, ok := w.take()
 		if !ok {
@@ -110,21 +108,20 @@ func (n *notifier[S, U]) pump(ctx context.Context, w *watcher, events chan<- sta
 				return
 			}
 		}
-		obj, err := decode[S, U](c.key, c.value)
-		if err != nil {
-			klog.ErrorS(err, "Cannot tell of a change", "key", c.key) // a defect: it was encoded a moment ago
+		e, ok := event(c)
+		if !ok {
 			continue
 		}
 		select {
-		case events <- state.Event[S, U]{Object: obj, Gone: c.gone}:
+		case events <- e:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// close ends all watches, and wakes everybody so that they find the store closed.
-func (n *notifier[S, U]) close() {
+// Close ends all watches, and wakes everybody so that they find the store closed.
+func (n *Notifier[C, E]) Close() {
 	n.mu.Lock()
 	n.closed = true
 	for _, cancel := range n.watchers {
@@ -148,16 +145,16 @@ func signal(c chan struct{}) {
 }
 
 // watcher is the queue of one watch.
-type watcher struct {
+type watcher[C any] struct {
 	filled chan struct{} // of capacity one
 
 	mu     sync.Mutex
-	order  []string          // the IDs in latest, by first appearance
-	latest map[string]change // by ID
+	order  []string     // the IDs in latest, by first appearance
+	latest map[string]C // by ID
 }
 
 // put adds a change, in the place of an earlier one of the same record.
-func (w *watcher) put(id string, c change) {
+func (w *watcher[C]) put(id string, c C) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, queued := w.latest[id]; !queued {
@@ -167,18 +164,18 @@ func (w *watcher) put(id string, c change) {
 	signal(w.filled)
 }
 
-func (w *watcher) take() (c change, ok bool) {
+func (w *watcher[C]) take() (c C, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.order) == 0 {
-		return change{}, false
+		return c, false
 	}
 	id := w.order[0]
 	c = w.latest[id]
 	delete(w.latest, id)
 	if w.order = w.order[1:]; len(w.order) == 0 {
 		w.order = nil // a burst's memory goes with it
-		w.latest = make(map[string]change)
+		w.latest = make(map[string]C)
 	}
 	return c, true
 }
