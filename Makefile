@@ -13,8 +13,10 @@ FUZZTIME ?= 500000x
 CRASH_ROUNDS ?= 200
 BENCH_FLAGS ?=
 STATICCHECK_VERSION := v0.8.2
+CONTROLLER_GEN_VERSION := v0.22.0
 
 staticcheck := bin/staticcheck-$(STATICCHECK_VERSION)
+controller_gen := bin/controller-gen-$(CONTROLLER_GEN_VERSION)
 build := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # Programs for root lie in directories that a user's PATH may not name.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
@@ -44,25 +46,45 @@ test: ## Run every test with the race detector: unit, sanity, crash, rules (root
 	go test -race -count=1 $(TEST_FLAGS) ./...
 	cd tests/bench && go test -race -count=1 $(TEST_FLAGS) ./...
 
+.PHONY: generate
+generate: $(controller_gen) ## Write the CustomResourceDefinitions and the copying of their types
+	@$(call generate,deploy/base/crd)
+
+# The CRDs into a directory; the copying beside the types.
+generate = $(controller_gen) object crd paths=./pkg/state paths=./pkg/state/kube/v1alpha1 output:crd:dir=$(1)
+
 .PHONY: lint
-lint: $(staticcheck) ## Check formatting, go vet, staticcheck and who imports whom
+lint: $(staticcheck) generated ## Check formatting, go vet, staticcheck, what is generated, and who imports whom
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	@for dir in $$(find . -name go.mod -printf '%h '); do \
-		for tags in "" crashtest quotavm; do \
+		for tags in "" crashtest quotavm kubestore; do \
 			echo "lint $$dir$${tags:+ -tags $$tags}"; \
 			(cd $$dir && go vet -tags "$$tags" ./... && $(CURDIR)/$(staticcheck) -tags "$$tags" ./...); \
 		done; \
 	done
 	@go test -count=1 ./tests/rules
 
+# What `make generate` would write is what is there: it is written anew and compared.
+.PHONY: generated
+generated: $(controller_gen)
+	@before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
+	generated="deploy/base/crd pkg/state/zz_generated.deepcopy.go pkg/state/kube/v1alpha1/zz_generated.deepcopy.go"; \
+	cp --parents -r $$generated "$$before"; \
+	$(MAKE) generate; \
+	for path in $$generated; do diff -r "$$before/$$path" $$path || { echo "$$path was out of date; it is written now: commit it"; exit 1; }; done
+
 # Pinned here and not in go.mod, so that the driver's modules are the driver's. The
 # second try is for a machine without network that has the module in its cache.
-$(staticcheck):
-	@scripts/install-deps.sh build
-	@pkg=honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION); \
+install_tool = @scripts/install-deps.sh build; \
 	export GOBIN=$(CURDIR)/bin; \
-	go install $$pkg || GOSUMDB=off GOPROXY=file://$$(go env GOMODCACHE)/cache/download go install $$pkg; \
-	mv bin/staticcheck $@
+	go install $(1) || GOSUMDB=off GOPROXY=file://$$(go env GOMODCACHE)/cache/download go install $(1); \
+	mv bin/$(2) $@
+
+$(staticcheck):
+	$(call install_tool,honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION),staticcheck)
+
+$(controller_gen):
+	$(call install_tool,sigs.k8s.io/controller-tools/cmd/controller-gen@$(CONTROLLER_GEN_VERSION),controller-gen)
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target FUZZTIME (500000x) times

@@ -69,6 +69,8 @@ const (
 
 // Usage is room taken and room there is, in bytes and inodes. A total of zero
 // means that the filesystem does not limit (or count) that unit.
+//
+// +kubebuilder:object:generate=true
 type Usage struct {
 	TotalBytes      int64 `json:"totalBytes"`
 	UsedBytes       int64 `json:"usedBytes"`
@@ -89,6 +91,8 @@ const (
 )
 
 // Health is one adverse condition. A healthy thing has none.
+//
+// +kubebuilder:object:generate=true
 type Health struct {
 	Type HealthType `json:"type"`
 	// Reason is a brief CamelCase word for machines, unique among the

@@ -27,6 +27,8 @@ const (
 )
 
 // Source is where a volume's first contents come from.
+//
+// +kubebuilder:object:generate=true
 type Source struct {
 	Kind SourceKind `json:"kind"`
 	ID   string     `json:"id"`
@@ -38,6 +40,8 @@ type Source struct {
 
 // Claim names the Kubernetes objects a volume was made for, when the provisioner
 // tells (external-provisioner's --extra-create-metadata).
+//
+// +kubebuilder:object:generate=true
 type Claim struct {
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name,omitempty"`
@@ -45,6 +49,8 @@ type Claim struct {
 }
 
 // VolumeSpec is what the controller wants of a volume.
+//
+// +kubebuilder:object:generate=true
 type VolumeSpec struct {
 	// Name is the whole CSI name; the record's ID may be a hash of it.
 	Name string `json:"name"`
@@ -69,6 +75,8 @@ type VolumeSpec struct {
 }
 
 // VolumeStatus is what the agent saw.
+//
+// +kubebuilder:object:generate=true
 type VolumeStatus struct {
 	Phase Phase `json:"phase,omitempty"`
 	// Reason and Message tell why a volume failed, or why its deletion waits.
@@ -89,6 +97,8 @@ type VolumeStatus struct {
 }
 
 // SnapshotSpec is what the controller wants of a snapshot.
+//
+// +kubebuilder:object:generate=true
 type SnapshotSpec struct {
 	// Name is the whole CSI name; the record's ID may be a hash of it.
 	Name string `json:"name"`
@@ -109,6 +119,8 @@ type Progress struct {
 }
 
 // SnapshotStatus is what the agent saw.
+//
+// +kubebuilder:object:generate=true
 type SnapshotStatus struct {
 	Phase Phase `json:"phase,omitempty"`
 	// Reason and Message tell why a snapshot failed, or why its deletion waits.
@@ -135,6 +147,8 @@ type SnapshotStatus struct {
 
 // NodeSpec is what a node's agent has committed itself to. A node's agent writes
 // both halves of its record.
+//
+// +kubebuilder:object:generate=true
 type NodeSpec struct {
 	// Pools maps the name of every pool that was ever taken into use here to its
 	// UUID, so that a pool whose disk is not mounted is not mistaken for a new one.
@@ -142,11 +156,15 @@ type NodeSpec struct {
 }
 
 // NodeStatus is what a node's agent tells about its pools.
+//
+// +kubebuilder:object:generate=true
 type NodeStatus struct {
 	Pools []PoolStatus `json:"pools,omitempty"`
 }
 
 // PoolStatus is one pool of a node.
+//
+// +kubebuilder:object:generate=true
 type PoolStatus struct {
 	Name       string `json:"name"`
 	Path       string `json:"path"`

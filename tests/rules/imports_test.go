@@ -36,6 +36,13 @@ var mayImport = map[string][]string{
 // rpcModules are for pkg/driver, cmd and tests only.
 var rpcModules = []string{"google.golang.org/grpc", "github.com/container-storage-interface/spec"}
 
+// kubeModules are for the store that keeps its records in Kubernetes, pkg/state/kube,
+// and for cmd and tests: whoever else spoke to the API server would go past the records.
+// What apimachinery has for labels and quantities speaks to nobody, and is for all.
+var kubeModules = []string{"k8s.io/api", "k8s.io/apimachinery/pkg/apis", "k8s.io/apimachinery/pkg/runtime", "k8s.io/client-go", "sigs.k8s.io/controller-runtime"}
+
+const kubeStore = "pkg/state/kube"
+
 // pkg is what `go list -json` tells about one package, as far as it matters here.
 type pkg struct {
 	ImportPath                         string
@@ -43,7 +50,7 @@ type pkg struct {
 }
 
 func TestImports(t *testing.T) {
-	for _, tags := range []string{"", "crashtest"} {
+	for _, tags := range []string{"", "crashtest", "kubestore"} {
 		known := false // an arrow that is surely there, so that the list is not empty
 		for _, p := range list(t, tags) {
 			known = known || p.ImportPath == module+"/pkg/backend" && slices.Contains(p.Imports, module+"/pkg/state")
@@ -82,6 +89,13 @@ func TestCheckComplains(t *testing.T) {
 		{"pkg/state/bolt", ours("pkg/crash"), true},
 		{"pkg/state", ours("pkg/backend"), false},
 		{"pkg/state", ours("cmd/hostpath-csi"), false},
+		{"pkg/state/kube", "k8s.io/client-go/rest", true},
+		{"pkg/state/kube/v1alpha1", "k8s.io/apimachinery/pkg/runtime", true},
+		{"cmd/hostpath-csi", "k8s.io/client-go/rest", true},
+		{"pkg/state", "k8s.io/apimachinery/pkg/apis/meta/v1", false},
+		{"pkg/driver", "k8s.io/client-go/rest", false},
+		{"pkg/driver", "k8s.io/apimachinery/pkg/labels", true},
+		{"pkg/agent", "k8s.io/api/core/v1", false},
 		{"pkg/nosuchrule", "fmt", false},
 	} {
 		for _, p := range []pkg{
@@ -122,6 +136,9 @@ func check(p pkg) (complaints []string) {
 	for _, imported := range slices.Concat(p.Imports, tests) {
 		if from != "driver" && slices.ContainsFunc(rpcModules, func(m string) bool { return within(imported, m) }) {
 			complaints = append(complaints, fmt.Sprintf("%s imports %s: only pkg/driver speaks gRPC", path, imported))
+		}
+		if !within(path, kubeStore) && slices.ContainsFunc(kubeModules, func(m string) bool { return within(imported, m) }) {
+			complaints = append(complaints, fmt.Sprintf("%s imports %s: only %s speaks to Kubernetes", path, imported, kubeStore))
 		}
 		if !within(imported, module) {
 			continue
