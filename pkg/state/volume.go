@@ -64,6 +64,7 @@ type VolumeSpec struct {
 	// Source is nil for a volume that starts empty.
 	Source *Source `json:"source,omitempty"`
 	// Mode is the permission bits of the volume's root directory (0 to 07777).
+	// +kubebuilder:validation:Format=int64
 	Mode uint32 `json:"mode"`
 	// UserID and GroupID own the volume's root directory.
 	UserID  int `json:"userID,omitempty"`
@@ -89,6 +90,7 @@ type VolumeStatus struct {
 	// Enforced tells whether the filesystem holds the volume to its size.
 	Enforced bool `json:"enforced,omitempty"`
 	// QuotaID is the project or qgroup that limits the volume; 0: none.
+	// +kubebuilder:validation:Format=int64
 	QuotaID uint32 `json:"quotaID,omitempty"`
 	// Health lists what is wrong with the volume.
 	Health []Health `json:"health,omitempty"`
@@ -113,6 +115,8 @@ type SnapshotSpec struct {
 }
 
 // Progress counts what was copied so far.
+//
+// +kubebuilder:object:generate=true
 type Progress struct {
 	Bytes  int64 `json:"bytes"`
 	Inodes int64 `json:"inodes"`
@@ -120,7 +124,7 @@ type Progress struct {
 
 // SnapshotStatus is what the agent saw.
 //
-// +kubebuilder:object:generate=true
+// +kubebuilder:object:generate=false
 type SnapshotStatus struct {
 	Phase Phase `json:"phase,omitempty"`
 	// Reason and Message tell why a snapshot failed, or why its deletion waits.
@@ -133,6 +137,11 @@ type SnapshotStatus struct {
 	// UsedBytes is what the snapshot takes from the pool's account.
 	UsedBytes int64 `json:"usedBytes,omitempty"`
 	// CreationTime is when the copy began.
+	//
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
+	// +optional
 	CreationTime *time.Time `json:"creationTime,omitempty"`
 	// ReadyToUse tells that the copy is whole.
 	ReadyToUse bool `json:"readyToUse,omitempty"`

@@ -1,15 +1,15 @@
 package kube
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"reflect"
 	"slices"
 	"time"
 
-	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	kubejson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -209,23 +209,61 @@ func (r *records[S, U, O]) send(ctx context.Context, obj O, patch []byte, h half
 	return stored, nil
 }
 
-// difference returns the merge patch that makes one object the other, for that version
-// of it only, or nil if nothing is different.
+// difference returns the merge patch (RFC 7386) that makes one object the other, for
+// that version of it only, or nil if nothing is different.
 func difference(from, to metav1.Object) ([]byte, error) {
-	before, err := json.Marshal(from)
+	before, err := fieldsOf(from)
 	if err != nil {
 		return nil, err
 	}
-	after, err := json.Marshal(to)
-	if err != nil || bytes.Equal(before, after) {
-		return nil, err
-	}
-	// A version that differs is a version that is in the patch.
-	before, err = jsonpatch.MergePatch(before, []byte(`{"metadata":{"resourceVersion":null}}`))
+	after, err := fieldsOf(to)
 	if err != nil {
 		return nil, err
 	}
-	return jsonpatch.CreateMergePatch(before, after)
+	patch := merging(before, after)
+	if len(patch) == 0 {
+		return nil, nil
+	}
+	metadata, _ := patch["metadata"].(map[string]any)
+	if metadata == nil {
+		metadata = make(map[string]any)
+	}
+	metadata["resourceVersion"] = from.GetResourceVersion()
+	patch["metadata"] = metadata
+	return json.Marshal(patch)
+}
+
+// fieldsOf returns what is in an object's JSON. Integers stay integers: the libraries
+// for merge patches make floats of them, and 64 bits do not fit.
+func fieldsOf(obj any) (fields map[string]any, err error) {
+	encoded, err := json.Marshal(obj)
+	if err != nil {
+		return nil, err
+	}
+	return fields, kubejson.Unmarshal(encoded, &fields)
+}
+
+// merging returns the merge patch from before to after.
+func merging(before, after map[string]any) map[string]any {
+	patch := make(map[string]any)
+	for name := range before {
+		if _, ok := after[name]; !ok {
+			patch[name] = nil
+		}
+	}
+	for name, now := range after {
+		was, ok := before[name]
+		if ok && reflect.DeepEqual(was, now) {
+			continue
+		}
+		wasFields, both := was.(map[string]any)
+		nowFields, fields := now.(map[string]any)
+		if both && fields {
+			now = merging(wasFields, nowFields)
+		}
+		patch[name] = now
+	}
+	return patch
 }
 
 // exclusively runs do while no other write of the record is made by this process.
