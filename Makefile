@@ -102,6 +102,11 @@ vm: ## Test XFS and ext4 quota in a small virtual machine (root)
 	$(need_root)
 	tests/vm/test.sh $(TEST_FLAGS)
 
+.PHONY: kube-store
+kube-store: ## Test the records in Kubernetes against a real API server (KUBE=program)
+	@[ -x "$(KUBE)" ] || { echo 'make kube-store KUBE=PROGRAM: a program that is etcd, kube-apiserver or kubectl by its first argument' >&2; exit 1; }
+	HOSTPATH_CSI_TEST_KUBE=$(abspath $(KUBE)) go test -tags kubestore -count=1 $(TEST_FLAGS) ./pkg/state/kube
+
 .PHONY: bench
 bench: build ## Measure the driver over its socket (root; BENCH_FLAGS=--quick)
 	$(need_root)

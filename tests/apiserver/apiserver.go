@@ -1,6 +1,6 @@
 // Package apiserver starts a real Kubernetes API server with its etcd for tests: no
-// kubelets, no controllers, on loopback. `make kube-store` builds the program that is
-// both, in a module of its own, and names it in the environment.
+// kubelets, no controllers, on loopback. The program that is both is named in the
+// environment: it needs far more modules than the driver's.
 package apiserver
 
 import (
@@ -46,7 +46,7 @@ type Server struct {
 func Start(ctx context.Context, dir string) (*Server, error) {
 	program := os.Getenv(Program)
 	if program == "" {
-		return nil, fmt.Errorf("%s does not name the program that is etcd and kube-apiserver: run `make kube-store`", Program)
+		return nil, fmt.Errorf("%s does not name the program that is etcd and kube-apiserver: run `make kube-store KUBE=PROGRAM`", Program)
 	}
 	ports, err := freePorts(3)
 	if err != nil {
