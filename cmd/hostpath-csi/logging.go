@@ -15,6 +15,9 @@ import (
 type logOptions struct {
 	format    string
 	verbosity int
+
+	flags flag.FlagSet   // klog's
+	level *slog.LevelVar // of the JSON handler
 }
 
 func (o *logOptions) addFlags(flags *pflag.FlagSet) {
@@ -27,27 +30,36 @@ func (o *logOptions) apply(w io.Writer) error {
 	if o.verbosity < 0 {
 		return fmt.Errorf("-v is %d; it takes 0 or more", o.verbosity)
 	}
-	var klogFlags flag.FlagSet
-	klog.InitFlags(&klogFlags)
+	klog.InitFlags(&o.flags)
+	o.level = new(slog.LevelVar)
 	for name, value := range map[string]string{
-		"v":          strconv.Itoa(o.verbosity),
-		"one_output": "true", // an error once, not once more for each lower severity
+		"one_output":      "true",  // an error once, not once more for each lower severity
+		"stderrthreshold": "FATAL", // nor once more for standard error
 	} {
-		if err := klogFlags.Set(name, value); err != nil {
+		if err := o.flags.Set(name, value); err != nil {
 			return err
 		}
+	}
+	if err := o.setVerbosity(o.verbosity); err != nil {
+		return err
 	}
 	switch o.format {
 	case "text":
 		klog.LogToStderr(false)
 		klog.SetOutput(w)
 	case "json":
-		handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.Level(-o.verbosity), ReplaceAttr: durationsAsText})
+		handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: o.level, ReplaceAttr: durationsAsText})
 		klog.SetSlogLogger(slog.New(handler))
 	default:
 		return fmt.Errorf("--log-format is %q; it takes text or json", o.format)
 	}
 	return nil
+}
+
+// setVerbosity sets how much is logged; apply has to have been called.
+func (o *logOptions) setVerbosity(v int) error {
+	o.level.Set(slog.Level(-v))
+	return o.flags.Set("v", strconv.Itoa(v))
 }
 
 // durationsAsText shows "1.5ms" where slog would show nanoseconds.

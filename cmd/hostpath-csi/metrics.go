@@ -17,8 +17,8 @@ import (
 )
 
 // serveMetrics serves /metrics, /healthz and /readyz on address, or nothing if it
-// is empty.
-func serveMetrics(address string, s *driver.Server, offered []prometheus.Collector) (stop func(), err error) {
+// is empty. What detail returns is told by /readyz beside what it tells anyway.
+func serveMetrics(address string, s *driver.Server, offered []prometheus.Collector, detail func() string) (stop func(), err error) {
 	if address == "" {
 		return func() {}, nil
 	}
@@ -39,6 +39,9 @@ func serveMetrics(address string, s *driver.Server, offered []prometheus.Collect
 			return
 		}
 		_, _ = fmt.Fprintln(w, "ok")
+		if detail != nil {
+			_, _ = fmt.Fprint(w, detail())
+		}
 	})
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 // parsePools reads --pool NAME=PATH flags.
 func parsePools(given []string) ([]agent.PoolOptions, error) {
 	if len(given) == 0 {
-		return nil, fmt.Errorf("--pool is missing: give at least one as NAME=PATH, such as --pool default=/var/lib/hostpath-csi")
+		return nil, fmt.Errorf("--pool is missing: give at least one as NAME=PATH, such as --pool default=/var/lib/hostpath-csi, or a file of them with --config")
 	}
 	var pools []agent.PoolOptions
 	for _, g := range given {

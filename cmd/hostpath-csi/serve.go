@@ -21,6 +21,9 @@ type serveOptions struct {
 	endpoint       string
 	metricsAddress string
 	registry       string // the kubelet's; no flag of the controller
+
+	// detail is what /readyz tells beside what it tells anyway; nil: nothing.
+	detail func() string
 }
 
 func (o *serveOptions) addFlags(flags *pflag.FlagSet, endpoint string) {
@@ -34,7 +37,7 @@ func (o *serveOptions) serve(ctx context.Context, s *driver.Server, offered []pr
 	if err != nil {
 		return err
 	}
-	stopMetrics, err := serveMetrics(o.metricsAddress, s, append(s.Collectors(), offered...))
+	stopMetrics, err := serveMetrics(o.metricsAddress, s, append(s.Collectors(), offered...), o.detail)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

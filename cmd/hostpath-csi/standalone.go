@@ -16,6 +16,7 @@ import (
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/agent"
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
+	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 	"github.com/hostpath-csi/hostpath-csi/pkg/driver"
 	"github.com/hostpath-csi/hostpath-csi/pkg/mount"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -25,6 +26,7 @@ import (
 type standaloneOptions struct {
 	serveOptions
 	nodeOptions
+	configOptions
 	stateDir string
 	log      logOptions
 }
@@ -45,7 +47,11 @@ Needs root, and Linux 5.12 or newer.`,
   # Two pools on disks of their own, metrics, JSON logs
   hostpath-csi standalone --endpoint unix:///run/hostpath-csi/csi.sock --node-id worker-1 \
     --state-dir /var/lib/hostpath-csi --pool fast=/mnt/nvme0 --pool big=/mnt/hdd0 \
-    --metrics-address 127.0.0.1:9808 --log-format json -v 2`,
+    --metrics-address 127.0.0.1:9808 --log-format json -v 2
+
+  # Pools by a file, which takes effect at once when it changes
+  hostpath-csi standalone --node-id worker-1 --state-dir /var/lib/hostpath-csi/state \
+    --config /etc/hostpath-csi/config.yaml --node-labels disk=ssd`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
@@ -56,6 +62,7 @@ Needs root, and Linux 5.12 or newer.`,
 	flags := cmd.Flags()
 	o.serveOptions.addFlags(flags, "unix:///run/hostpath-csi/csi.sock")
 	o.nodeOptions.addFlags(flags)
+	o.configOptions.addFlags(flags)
 	flags.StringVar(&o.stateDir, "state-dir", "", "directory of the embedded store (required)")
 	flags.StringVar(&o.registry, "plugin-registry", "", "the kubelet's directory of plugins, to register in (default: do not register)")
 	o.log.addFlags(flags)
@@ -68,7 +75,10 @@ func (o *standaloneOptions) run(ctx context.Context) error {
 	}
 	defer klog.Flush()
 	began := time.Now()
-	pools, err := o.validate()
+	if err := o.validate(); err != nil {
+		return err
+	}
+	pools, live, err := o.choosePools(o.pools, &o.log)
 	if err != nil {
 		return err
 	}
@@ -93,22 +103,26 @@ func (o *standaloneOptions) run(ctx context.Context) error {
 	a.Start(mounts)
 	defer a.Stop()
 
+	defaults, offered := config.Builtin, slices.Concat(a.Collectors(), store.Collectors())
+	if live != nil {
+		defaults, offered, o.detail = live.defaults, append(offered, live), live.detail
+		defer live.follow(ctx, a)()
+	}
 	s := driver.NewServer(driver.Options{Version: version, Healthy: store.Healthy, Records: store.Volumes(), Volumes: store.Volumes(), Nodes: store.Nodes(),
-		NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes})
+		Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes})
 	klog.InfoS("Starting", "role", "standalone", "node", o.nodeID, "version", version, "store", store.UUID(),
 		"publishes", mounts.Len(), "startup", time.Since(began).Round(time.Millisecond))
-	return o.serve(ctx, s, slices.Concat(a.Collectors(), store.Collectors()))
+	return o.serve(ctx, s, offered)
 }
 
-func (o *standaloneOptions) validate() ([]agent.PoolOptions, error) {
-	pools, err := o.nodeOptions.validate()
-	if err != nil {
-		return nil, err
+func (o *standaloneOptions) validate() error {
+	if err := o.nodeOptions.check(); err != nil {
+		return err
 	}
 	if !filepath.IsAbs(o.stateDir) {
-		return nil, fmt.Errorf("--state-dir is %q; it takes an absolute path", o.stateDir)
+		return fmt.Errorf("--state-dir is %q; it takes an absolute path", o.stateDir)
 	}
-	return pools, nil
+	return nil
 }
 
 // openStore opens the store, or starts an empty one if there never was one: if no

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -18,6 +19,9 @@ func (p *nodePool) reserve(ctx context.Context, b backend.Backend, bytes int64) 
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.b == nil { // it was let go or refused meanwhile
+		return p.refused
+	}
 	if free := p.available(fs, b.Features()); bytes > free {
 		return state.Errorf(state.NoSpace, "pool %s has room for %d bytes, not for %d: ask for less, or make room", p.o.Name, free, bytes)
 	}
@@ -42,11 +46,17 @@ func (p *nodePool) countReady(by int) {
 // available is what new volumes may be given, in bytes: what may be promised less
 // what was; where limits are not enforced, no more than is free now. p.mu is held.
 func (p *nodePool) available(fs state.Usage, f backend.Features) int64 {
-	free := int64(float64(fs.TotalBytes)*p.o.Overcommit) - p.o.ReserveBytes - p.allocated
+	reserved := p.reserved(fs)
+	free := int64(float64(fs.TotalBytes)*p.o.Overcommit) - reserved - p.allocated
 	if !f.EnforcesLimits {
-		free = min(free, fs.AvailableBytes-p.o.ReserveBytes)
+		free = min(free, fs.AvailableBytes-reserved)
 	}
 	return max(0, free)
+}
+
+// reserved is what is never handed out, in bytes. p.mu is held.
+func (p *nodePool) reserved(fs state.Usage) int64 {
+	return p.o.ReserveBytes + int64(float64(fs.TotalBytes)*p.o.ReservePercent/100)
 }
 
 // status tells about the pool, for the node's record.
@@ -59,7 +69,8 @@ func (p *nodePool) status(ctx context.Context) state.PoolStatus {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	st := state.PoolStatus{Name: p.o.Name, Path: p.o.Path, UUID: p.uuid, AllocatedBytes: p.allocated, Orphans: len(p.orphans)}
+	st := state.PoolStatus{Name: p.o.Name, Path: p.o.Path, UUID: p.uuid, AllocatedBytes: p.allocated, Orphans: len(p.orphans),
+		Labels: maps.Clone(p.o.Labels), Cordoned: p.cordoned()}
 	if b == nil {
 		why := p.refused
 		if why == nil { // it was taken into use at this instant
@@ -77,7 +88,7 @@ func (p *nodePool) status(ctx context.Context) state.PoolStatus {
 		st.Health = []state.Health{{Type: state.Inaccessible, Reason: "PoolGone", Message: failed.Error()}}
 		return st
 	}
-	st.Usage, st.AvailableBytes = fs, p.available(fs, f)
+	st.Usage, st.AvailableBytes, st.ReservedBytes = fs, p.available(fs, f), p.reserved(fs)
 	return st
 }
 

@@ -65,14 +65,29 @@ type PoolOptions struct {
 	Path string
 	// ReserveBytes is never handed out.
 	ReserveBytes int64
+	// ReservePercent of the filesystem's size is never handed out, either.
+	ReservePercent float64
 	// Overcommit multiplies what may be promised; 0 means 1.
 	Overcommit float64
+	// Cordoned pools take no new volumes.
+	Cordoned bool
+	// Labels are told in the pool's status.
+	Labels map[string]string
+	// RequireMountPoint refuses the pool while nothing is mounted at Path.
+	RequireMountPoint bool
 }
 
 // Agent reconciles one node's volumes. Start it before use.
 type Agent struct {
 	o     Options
-	pools map[string]*nodePool
+	pools *poolSet
+	// configuring is held while pools come and go; it guards o.Pools, stopped and letGo.
+	configuring sync.Mutex
+	stopped     bool
+	// letGo are the backends of pools that were let go. They stay open until Stop:
+	// calls may be using their descriptors, which would be others' by then.
+	letGo   []backend.Backend
+	running context.Context // ends with Stop; set by Start
 
 	// started tells what an earlier process left from what is asked for now.
 	started   time.Time
@@ -97,9 +112,9 @@ func New(o Options) *Agent {
 	if o.open == nil {
 		o.open = openBackend
 	}
-	a := &Agent{o: o, pools: map[string]*nodePool{}, started: time.Now()}
+	a := &Agent{o: o, pools: newPoolSet(), started: time.Now()}
 	for _, po := range o.Pools {
-		a.pools[po.Name] = newPool(po)
+		a.pools.put(newPool(po))
 	}
 	a.queue = newQueue(parallel, a.reconcile)
 	a.finalizer = newFinalizer(a)
@@ -117,7 +132,7 @@ func (a *Agent) Attach(ctx context.Context) error {
 	var errs error
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for _, p := range a.pools {
+	for _, p := range a.pools.all() {
 		all.Go(func() {
 			if err := a.attach(ctx, p); err != nil && state.ReasonOf(err) == state.Corrupt {
 				mu.Lock()
@@ -133,9 +148,9 @@ func (a *Agent) Attach(ctx context.Context) error {
 // PoolPaths returns the paths of the pools in use, by name.
 func (a *Agent) PoolPaths() map[string]string {
 	paths := map[string]string{}
-	for name, p := range a.pools {
+	for _, p := range a.pools.all() {
 		if p.backend() != nil {
-			paths[name] = p.o.Path
+			paths[p.o.Name] = p.o.Path
 		}
 	}
 	return paths
@@ -145,7 +160,7 @@ func (a *Agent) PoolPaths() map[string]string {
 func (a *Agent) Start(publishes Publishes) {
 	a.publishes = publishes
 	ctx, stop := context.WithCancel(context.Background())
-	a.stop = stop
+	a.stop, a.running = stop, ctx
 	changes := a.o.Volumes.Watch(ctx)
 	a.work.Go(func() {
 		for e := range changes {
@@ -157,8 +172,8 @@ func (a *Agent) Start(publishes Publishes) {
 	a.resume()
 	a.work.Go(func() { a.report.run(ctx) })
 	a.work.Go(func() { a.inspect(ctx) })
-	for _, p := range a.pools {
-		a.work.Go(func() { a.purge(ctx, p) })
+	for _, p := range a.pools.all() {
+		a.startPurge(p)
 	}
 	a.finalized = make(chan struct{})
 	a.finalizing.Go(func() { a.finalizer.run(a.finalized) })
@@ -171,17 +186,25 @@ func (a *Agent) Stop() {
 	if a.stop != nil {
 		a.stop()
 	}
+	a.configuring.Lock()
+	a.stopped = true
+	a.configuring.Unlock()
 	a.queue.close()
 	if a.finalized != nil {
 		close(a.finalized)
 	}
 	a.finalizing.Wait()
 	a.work.Wait()
-	for _, p := range a.pools {
+	for _, p := range a.pools.all() {
 		if b := p.backend(); b != nil {
 			if err := b.Close(); err != nil {
 				klog.ErrorS(err, "Closing a pool failed", "pool", p.o.Name)
 			}
+		}
+	}
+	for _, b := range a.letGo {
+		if err := b.Close(); err != nil {
+			klog.ErrorS(err, "Closing a pool that was let go failed")
 		}
 	}
 }
@@ -206,13 +229,18 @@ func (a *Agent) inspect(ctx context.Context) {
 
 // Inspect looks at every pool once.
 func (a *Agent) Inspect(ctx context.Context) {
-	for _, p := range a.pools {
+	a.configuring.Lock()
+	defer a.configuring.Unlock()
+	for _, p := range a.pools.all() {
 		if p.backend() != nil {
 			p.checkStillThere()
 		}
 		if p.backend() == nil && a.attach(ctx, p) == nil {
 			a.resumePool(p)
 		}
+	}
+	if a.running != nil {
+		a.converge(ctx)
 	}
 	a.report.soon()
 }

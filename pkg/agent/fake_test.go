@@ -142,7 +142,7 @@ func (r *records[S, U]) Create(ctx context.Context, id string, spec S) (obj stat
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lives++
-	obj.ID, obj.UID, obj.Generation, obj.Spec = id, fmt.Sprintf("%032x", r.lives), 1, spec
+	obj.ID, obj.UID, obj.Generation, obj.CreatedAt, obj.Spec = id, fmt.Sprintf("%032x", r.lives), 1, time.Now().UTC(), spec
 	r.put(obj, false)
 	return copied(obj), nil
 }

@@ -44,6 +44,8 @@ var (
 	descFree      = perPool("hostpath_csi_pool_free_bytes", "Free bytes of the pool's filesystem.")
 	descAllocated = perPool("hostpath_csi_pool_allocated_bytes", "Sum of the capacities of the pool's volumes.")
 	descAvailable = perPool("hostpath_csi_pool_available_bytes", "What new volumes of the pool may be given.")
+	descReserved  = perPool("hostpath_csi_pool_reserved_bytes", "What is never handed out of the pool.")
+	descCordoned  = perPool("hostpath_csi_pool_cordoned", "1 if the pool takes no new volumes, else 0.")
 	descVolumes   = perPool("hostpath_csi_pool_volumes", "Volumes of the pool that are ready.")
 	descOrphans   = perPool("hostpath_csi_pool_orphans", "Directories of the pool that no record speaks of.")
 	descBacklog   = perPool("hostpath_csi_trash_entries", "Deleted volumes whose contents are still being removed.")
@@ -57,7 +59,7 @@ func (a *Agent) Collectors() []prometheus.Collector {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUsable, descEnforces, descSize, descFree, descAllocated, descAvailable,
+	for _, d := range []*prometheus.Desc{descUsable, descCordoned, descEnforces, descSize, descFree, descAllocated, descReserved, descAvailable,
 		descVolumes, descOrphans, descBacklog, descReconcile} {
 		ch <- d
 	}
@@ -71,13 +73,18 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	gauge(descReconcile, float64(m.agent.queue.length()))
 	for _, st := range m.agent.poolStatuses(context.Background()) {
 		gauge(descUsable, zeroOrOne(st.Usable()), st.Name)
+		gauge(descCordoned, zeroOrOne(st.Cordoned != ""), st.Name)
+		gauge(descReserved, float64(st.ReservedBytes), st.Name)
 		gauge(descEnforces, zeroOrOne(st.EnforcesLimits), st.Name)
 		gauge(descSize, float64(st.Usage.TotalBytes), st.Name)
 		gauge(descFree, float64(st.Usage.AvailableBytes), st.Name)
 		gauge(descAllocated, float64(st.AllocatedBytes), st.Name)
 		gauge(descAvailable, float64(st.AvailableBytes), st.Name)
 		gauge(descOrphans, float64(st.Orphans), st.Name)
-		p := m.agent.pools[st.Name]
+		p := m.agent.pools.get(st.Name)
+		if p == nil { // it was let go meanwhile
+			continue
+		}
 		p.mu.Lock()
 		volumes, backlog := p.volumes, p.backlog
 		p.mu.Unlock()

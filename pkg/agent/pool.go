@@ -1,12 +1,15 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"sync"
 
+	"github.com/moby/sys/mountinfo"
 	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
@@ -16,7 +19,9 @@ import (
 
 // nodePool is one pool of the node, and the account of what was promised of it.
 type nodePool struct {
-	o PoolOptions
+	// o.Name and o.Path stay as they are; the rest of o is guarded by mu.
+	o         PoolOptions
+	stopPurge context.CancelFunc // guarded by Agent.configuring
 
 	mu        sync.Mutex
 	b         backend.Backend // nil while the pool is refused
@@ -26,7 +31,8 @@ type nodePool struct {
 	allocated int64 // bytes promised to volumes, those being built included
 	volumes   int   // of them, those that are Ready
 	orphans   []string
-	backlog   int // entries of .trash that wait for their removal
+	backlog   int    // entries of .trash that wait for their removal
+	draining  string // why the pool takes no new volumes and is to go; "": it stays
 	// unfinished are the volumes that the scan found in the midst of something.
 	unfinished []string
 
@@ -35,18 +41,25 @@ type nodePool struct {
 }
 
 func newPool(o PoolOptions) *nodePool {
-	if o.Overcommit == 0 {
-		o.Overcommit = 1
-	}
+	o.Overcommit = overcommitOf(o)
 	return &nodePool{o: o, purgeWanted: make(chan struct{}, 1), held: map[string]struct{}{},
 		refused: state.Errorf(state.NotReady, "pool %s was not looked at yet", o.Name)}
 }
+
+func overcommitOf(o PoolOptions) float64 { return cmp.Or(o.Overcommit, 1) }
 
 // backend returns the pool's backend, nil while the pool is refused.
 func (p *nodePool) backend() backend.Backend {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.b
+}
+
+// options returns those in force.
+func (p *nodePool) options() PoolOptions {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.o
 }
 
 // usable returns the pool's backend, or why there is none.
@@ -69,7 +82,7 @@ func (p *nodePool) usable() (backend.Backend, error) {
 // node's record, which names the pool's UUID. A crash between leaves a pool of
 // this store that the record does not know: it is taken.
 func (a *Agent) attach(ctx context.Context, p *nodePool) error {
-	b, uuid, err := a.openPool(ctx, p.o)
+	b, uuid, err := a.openPool(ctx, p.options())
 	if err == nil {
 		err = a.scan(ctx, p, b)
 		if err == nil && a.publishes != nil { // else they are about to be read for all pools
@@ -102,6 +115,11 @@ func (a *Agent) openPool(ctx context.Context, o PoolOptions) (backend.Backend, s
 		return nil, "", err
 	}
 	known := node.Spec.Pools[o.Name]
+	if o.RequireMountPoint {
+		if err := requireMountPoint(o); err != nil {
+			return nil, "", err
+		}
+	}
 	m, err := pool.ReadMarker(o.Path)
 	switch {
 	case errors.Is(err, pool.ErrNoMarker) && known != "":
@@ -129,6 +147,18 @@ func (a *Agent) openPool(ctx context.Context, o PoolOptions) (backend.Backend, s
 	}
 	b, err := a.o.open(o.Path)
 	return b, m.UUID, err
+}
+
+// requireMountPoint returns nil if a filesystem is mounted at the pool's path.
+func requireMountPoint(o PoolOptions) error {
+	mounted, err := mountinfo.Mounted(o.Path)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return state.Errorf(state.NotReady, "whether anything is mounted at %s: %w", o.Path, err)
+	case !mounted:
+		return state.Errorf(state.NotReady, "nothing is mounted at %s, and pool %s has requireMountPoint: mount its disk there", o.Path, o.Name)
+	}
+	return nil
 }
 
 // rememberPool writes into a node's record which pool it has under a name.

@@ -50,6 +50,16 @@ const (
 	purgeLogInterval = 10 * time.Second
 )
 
+// startPurge has a pool's trash emptied until the agent stops or lets the pool go.
+func (a *Agent) startPurge(p *nodePool) {
+	ctx, stop := context.WithCancel(a.running)
+	p.stopPurge = stop
+	a.work.Go(func() {
+		defer stop()
+		a.purge(ctx, p)
+	})
+}
+
 // purge empties a pool's trash, one entry at a time, whenever something is put
 // there, until ctx ends. What cannot be removed is tried again later.
 func (a *Agent) purge(ctx context.Context, p *nodePool) {

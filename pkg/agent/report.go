@@ -1,9 +1,7 @@
 package agent
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -61,10 +59,9 @@ func (r *reporter) write(ctx context.Context) error {
 
 // poolStatuses tells about every pool, in the order of their names.
 func (a *Agent) poolStatuses(ctx context.Context) []state.PoolStatus {
-	all := make([]state.PoolStatus, 0, len(a.pools))
-	for _, p := range a.pools {
+	all := []state.PoolStatus{}
+	for _, p := range a.pools.all() {
 		all = append(all, p.status(ctx))
 	}
-	slices.SortFunc(all, func(x, y state.PoolStatus) int { return cmp.Compare(x.Name, y.Name) })
 	return all
 }

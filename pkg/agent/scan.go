@@ -199,7 +199,7 @@ func (s *scan) finish() {
 
 // resume has the volumes reconciled that a crash or a restart left unfinished.
 func (a *Agent) resume() {
-	for _, p := range a.pools {
+	for _, p := range a.pools.all() {
 		a.resumePool(p)
 	}
 }

@@ -59,7 +59,7 @@ func (a *Agent) create(ctx context.Context, v state.Volume) error {
 		return a.fail(ctx, v, err)
 	}
 	crash.Step(crash.CreateCommitting)
-	p := a.pools[v.Spec.Pool]
+	p := a.pools.get(v.Spec.Pool)
 	var placeErr error
 	place := func() {
 		crash.Step(crash.CreateCommitted)
@@ -89,6 +89,9 @@ func (a *Agent) create(ctx context.Context, v state.Volume) error {
 func (a *Agent) build(ctx context.Context, v state.Volume) (_ state.Volume, b backend.Backend, release func(), err error) {
 	p, b, err := a.usablePool(v.Spec.Pool)
 	if err != nil {
+		return v, nil, nil, err
+	}
+	if err = p.admit(); err != nil {
 		return v, nil, nil, err
 	}
 	if err = p.reserve(ctx, b, v.Spec.CapacityBytes); err != nil {
@@ -233,7 +236,7 @@ func (a *Agent) finish(ctx context.Context, v state.Volume) error {
 }
 
 func (a *Agent) pool(name string) (*nodePool, error) {
-	p := a.pools[name]
+	p := a.pools.get(name)
 	if p == nil {
 		return nil, state.Errorf(state.NotReady, "node %s has no pool %q", a.o.NodeID, name)
 	}

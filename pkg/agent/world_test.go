@@ -142,7 +142,7 @@ func (w *world) resize(id string, bytes int64) state.Volume {
 	return w.get(id)
 }
 
-func (w *world) pool() *nodePool { return w.agent.pools["default"] }
+func (w *world) pool() *nodePool { return w.agent.pools.get("default") }
 
 // status is what the agent tells of the pool, and what it wrote into the node's
 // record if it was let.

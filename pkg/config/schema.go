@@ -55,7 +55,7 @@ func poolFields() []field[Pool] {
 			example: "# {tier: fast}",
 			what:    "the pool's own labels, which the parameter `poolSelector` chooses by",
 			set:     func(d *decoder, v value, to *Pool) bool { to.Labels = d.labels(v); return true }},
-		{name: "requireMountPoint", takes: "true or false", without: "false", live: live, example: "# true",
+		{name: "requireMountPoint", takes: "true or false", without: "false", live: "when the pool is next taken into use", example: "# true",
 			what: "refuse the pool while no filesystem is mounted at its path, so that volumes never land on the disk beneath",
 			set: func(_ *decoder, v value, to *Pool) (ok bool) {
 				to.RequireMountPoint, ok = boolean(v)
