@@ -27,10 +27,13 @@ const (
 	PurgeStarted     Name = "purge.started"      // some of the trash is removed
 	ExpandRecorded   Name = "expand.recorded"    // the record asks for more
 	ExpandResized    Name = "expand.resized"     // the limit is in force, the status does not say so
+	ExpandGrown      Name = "expand.grown"       // the loop device has the new size, the status does not say so
 	ExpandCommitted  Name = "expand.committed"   // the status says so, nobody was answered
-	PublishChecked   Name = "publish.checked"    // the target directory exists, nothing is mounted
+	PublishChecked   Name = "publish.checked"    // the target exists, nothing is mounted
+	PublishAttached  Name = "publish.attached"   // the image has a loop device, nothing is mounted
 	PublishMounted   Name = "publish.mounted"    // the volume is mounted, nobody was answered
 	UnpublishDetach  Name = "unpublish.detached" // the mount is gone, its directory is not
+	UnpublishFreed   Name = "unpublish.freed"    // the loop device is, too
 	UnpublishRemoved Name = "unpublish.removed"  // all is gone, nobody was answered
 	StoreCommitted   Name = "store.committed"    // a durable commit has ended, nobody knows yet
 	PoolMarked       Name = "pool.marked"        // a new pool's marker is written, not yet in place
@@ -40,6 +43,6 @@ const (
 func Steps() []Name {
 	return []Name{CreateRecorded, CreateMade, CreateLabelled, CreateSynced, CreateCommitting, CreateCommitted,
 		CreatePlaced, DeleteRecorded, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, ExpandRecorded,
-		ExpandResized, ExpandCommitted, PublishChecked, PublishMounted, UnpublishDetach, UnpublishRemoved,
+		ExpandResized, ExpandGrown, ExpandCommitted, PublishChecked, PublishAttached, PublishMounted, UnpublishDetach, UnpublishFreed, UnpublishRemoved,
 		StoreCommitted, PoolMarked}
 }

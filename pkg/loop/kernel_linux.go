@@ -73,12 +73,8 @@ func (k linux) bound() (map[int]string, error) {
 	}
 	all := map[int]string{}
 	for _, n := range names {
-		digits, ok := strings.CutPrefix(n, "loop")
+		number, ok := NumberIn(n)
 		if !ok {
-			continue
-		}
-		number, err := strconv.Atoi(digits)
-		if err != nil {
 			continue
 		}
 		path, err := k.path(number)

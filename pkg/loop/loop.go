@@ -169,17 +169,18 @@ func (l Loop) attachment(number int, d device) (*Attachment, error) {
 		lapsing: info.Flags&unix.LO_FLAGS_AUTOCLEAR != 0, path: path, kernel: l.k(), device: d}, nil
 }
 
-// Find returns the attachments whose file has a name, without its directory, that
-// named accepts: several if somebody else attached the file as well.
-// The caller closes each.
-func (l Loop) Find(named func(base string) bool) ([]*Attachment, error) {
+// Find returns the attachments whose file is at a path that wanted accepts: several of
+// one file if somebody else attached it as well. The path is where the file is, or was
+// before it was removed, as far as this process can see that; its last element is true
+// in any case. The caller closes each.
+func (l Loop) Find(wanted func(path string) bool) ([]*Attachment, error) {
 	bound, err := l.k().bound()
 	if err != nil {
 		return nil, fail(fmt.Errorf("listing loop devices: %w", err))
 	}
 	var all []*Attachment
 	for number, path := range bound {
-		if base, _ := split(path); !named(base) {
+		if !wanted(strings.TrimSuffix(path, deletedMark)) {
 			continue
 		}
 		a, err := l.Open(number)

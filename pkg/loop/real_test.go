@@ -55,7 +55,7 @@ func attach(t *testing.T, f *os.File, o Options) *Attachment {
 // find returns the devices of a file; those that are left open end with the test.
 func find(t *testing.T, f *os.File) []*Attachment {
 	t.Helper()
-	all, err := Loop{}.Find(func(base string) bool { return base == filepath.Base(f.Name()) })
+	all, err := Loop{}.Find(func(path string) bool { return filepath.Base(path) == filepath.Base(f.Name()) })
 	if err != nil {
 		t.Fatal(err)
 	}

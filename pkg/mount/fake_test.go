@@ -47,7 +47,7 @@ func newFake() *fake {
 // volume makes a volume's directory in the pool, open.
 func (k *fake) volume(id string) *os.File {
 	f := new(os.File)
-	k.sources[f] = fakeSource{source{identity{1, uint64(100 + len(k.sources))}, true, 0}, "/pool/volumes/" + id}
+	k.sources[f] = fakeSource{source{identity{1, uint64(100 + len(k.sources))}, directory, 0}, "/pool/volumes/" + id}
 	return f
 }
 
@@ -115,7 +115,8 @@ func (k *fake) source(f *os.File) (source, error) {
 	return s, nil
 }
 
-func (k *fake) open(target string, create bool) (place, error) {
+func (k *fake) open(target string, as kind) (place, error) {
+	create := as != nothing
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	p := &fakePlace{k: k, at: target}
@@ -223,7 +224,7 @@ func (p *fakePlace) detach() error {
 	return nil
 }
 
-func (p *fakePlace) remove() error {
+func (p *fakePlace) remove(kind) error {
 	p.k.mu.Lock()
 	defer p.k.mu.Unlock()
 	return p.rmdir(p.at)

@@ -17,12 +17,12 @@ type kernel interface {
 	realPath(dir string) (string, error)
 	// locate finds a pool: its path without symbolic links, and the mount it is in.
 	locate(dir string) (path string, mountID int, err error)
-	// source looks at an open directory of a volume.
+	// source looks at what a volume is: an open directory, or file.
 	source(f *os.File) (source, error)
 	// open holds the directory in which the target is, following no symbolic link.
-	// With create, missing parents and a missing target are made; otherwise a
-	// missing parent is ENOENT.
-	open(target string, create bool) (place, error)
+	// Missing parents and a missing target are made, the latter as a directory or an
+	// empty file, if create is one of these kinds; otherwise a missing parent is ENOENT.
+	open(target string, create kind) (place, error)
 }
 
 // place is a target: a name in a directory that is held open. It never keeps the
@@ -32,15 +32,16 @@ type place interface {
 	look() (found, error)
 	// attributes returns those of the mount that look saw.
 	attributes() (attrs, error)
-	// empty tells whether the directory has nothing in it.
+	// empty tells whether the directory, or the file, has nothing in it.
 	empty() (bool, error)
 	// attach mounts a clone of what src is open on.
 	attach(src *os.File, o Options) error
 	// detach unmounts the topmost mount, if no process uses it.
 	detach() error
-	// remove removes the target if it is an empty directory.
-	remove() error
-	// undo removes, if they are empty, the directories that open has made.
+	// remove removes the target if it is an empty directory, or an empty file, as kind
+	// says.
+	remove(kind) error
+	// undo removes, if they are empty, the directories and the file that open has made.
 	undo()
 	close()
 }
@@ -48,10 +49,10 @@ type place interface {
 // identity tells files of one boot apart.
 type identity struct{ dev, ino uint64 }
 
-// source is what a volume's directory looks like at its pool.
+// source is what a volume's directory, or image, looks like at its pool.
 type source struct {
 	id    identity
-	dir   bool
+	kind  kind
 	attrs attrs // of the pool's mount
 }
 
@@ -60,11 +61,16 @@ type kind string
 const (
 	missing      kind = "nothing"
 	directory    kind = "a directory"
+	regular      kind = "a file"
+	device       kind = "a block device"
 	symlink      kind = "a symbolic link"
 	notDirectory kind = "not a directory"
+
+	nothing kind = "" // for open: nothing is to be made
 )
 
-// found is what is at a target.
+// found is what is at a target. The identity of a mounted loop device is that of the
+// file it has, zero if it has none: numbers of devices are given to one after the other.
 type found struct {
 	kind    kind
 	id      identity

@@ -10,6 +10,8 @@ import (
 
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/loop"
 )
 
 // linux is the kernel.
@@ -56,7 +58,7 @@ func (linux) source(f *os.File) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	return source{id: identityOf(st), dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, attrs: a}, nil
+	return source{id: identityOf(st), kind: kindOf(st), attrs: a}, nil
 }
 
 // spot is a place: name in the directory that dir is open on.
@@ -75,21 +77,70 @@ func (s *spot) look() (found, error) {
 		return found{}, err
 	}
 	f := found{
-		kind:    notDirectory,
+		kind:    kindOf(st),
 		id:      identityOf(st),
 		mounted: st.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0,
 		mountID: int(st.Mnt_id),
 	}
-	switch st.Mode & unix.S_IFMT {
-	case unix.S_IFDIR:
-		f.kind = directory
-	case unix.S_IFLNK:
-		f.kind = symlink
+	if f.mounted && f.kind == device {
+		a, err := attachmentOf(st)
+		if err != nil {
+			return found{}, err
+		}
+		f.id = identity{}
+		if a != nil {
+			f.id = fileIdentity(a.File)
+			a.Close()
+		}
 	}
 	return f, nil
 }
 
+func kindOf(st *unix.Statx_t) kind {
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		return directory
+	case unix.S_IFREG:
+		return regular
+	case unix.S_IFBLK:
+		return device
+	case unix.S_IFLNK:
+		return symlink
+	}
+	return notDirectory
+}
+
+// attachmentOf returns the loop device that a node is of; nil if it is of another
+// device, or has no file.
+func attachmentOf(st *unix.Statx_t) (*loop.Attachment, error) {
+	number, ok := loop.NumberOf(st.Rdev_major, st.Rdev_minor)
+	if !ok {
+		return nil, nil
+	}
+	a, err := loop.Loop{}.Open(number)
+	if errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV) {
+		return nil, nil
+	}
+	return a, err
+}
+
 func (s *spot) attributes() (attrs, error) {
+	st, err := statx(s.dir, s.name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT)
+	if err != nil {
+		return 0, err
+	}
+	if kindOf(st) == device {
+		// A mount's flags say nothing about writes to a device.
+		a, err := attachmentOf(st)
+		if a == nil {
+			return 0, err
+		}
+		defer a.Close()
+		if a.ReadOnly {
+			return unix.MOUNT_ATTR_RDONLY, nil
+		}
+		return 0, nil
+	}
 	fd, err := openBeneath(s.dir, s.name, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
 		return 0, err
@@ -99,6 +150,13 @@ func (s *spot) attributes() (attrs, error) {
 }
 
 func (s *spot) empty() (bool, error) {
+	st, err := statx(s.dir, s.name, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT)
+	if err != nil {
+		return false, err
+	}
+	if kindOf(st) == regular {
+		return st.Size == 0, nil
+	}
 	fd, err := openBeneath(s.dir, s.name, unix.O_RDONLY|unix.O_DIRECTORY, unix.RESOLVE_NO_XDEV)
 	if err != nil {
 		return false, err
@@ -114,7 +172,7 @@ func (s *spot) empty() (bool, error) {
 // that what is mounted on is not itself a mount.
 func (s *spot) attach(src *os.File, o Options) error {
 	defer runtime.KeepAlive(src)
-	onto, err := openBeneath(s.dir, s.name, unix.O_PATH|unix.O_DIRECTORY, unix.RESOLVE_NO_XDEV)
+	onto, err := openBeneath(s.dir, s.name, unix.O_PATH, unix.RESOLVE_NO_XDEV)
 	if err != nil {
 		return err
 	}
@@ -147,9 +205,20 @@ func (s *spot) detach() error {
 	return nil
 }
 
-func (s *spot) remove() error {
-	if err := unix.Unlinkat(s.dir, s.name, unix.AT_REMOVEDIR); err != nil {
-		return fmt.Errorf("rmdir: %w", err)
+// remove has no way to make sure that a file is still empty at the instant at which it
+// is removed; the target's parent is the caller's, not a pod's.
+func (s *spot) remove(k kind) error {
+	if k != regular {
+		if err := unix.Unlinkat(s.dir, s.name, unix.AT_REMOVEDIR); err != nil {
+			return fmt.Errorf("rmdir: %w", err)
+		}
+		return nil
+	}
+	if empty, err := s.empty(); err != nil || !empty {
+		return errors.Join(err, unix.ENOTEMPTY)
+	}
+	if err := unix.Unlinkat(s.dir, s.name, 0); err != nil {
+		return fmt.Errorf("unlink: %w", err)
 	}
 	return nil
 }
@@ -157,7 +226,7 @@ func (s *spot) remove() error {
 func (s *spot) undo() {
 	for i := len(s.made) - 1; i >= 0; i-- {
 		// What is in use by others by now is not empty, and stays.
-		_ = unix.Unlinkat(s.made[i].dir, s.made[i].name, unix.AT_REMOVEDIR)
+		_ = (&spot{dir: s.made[i].dir, name: s.made[i].name}).remove(s.made[i].kind)
 	}
 }
 
@@ -174,7 +243,7 @@ func statx(fd int, name string, flags int) (*unix.Statx_t, error) {
 	var st unix.Statx_t
 	err := retry(func() error {
 		return unix.Statx(fd, name, flags|unix.AT_STATX_DONT_SYNC,
-			unix.STATX_TYPE|unix.STATX_INO|unix.STATX_MNT_ID, &st)
+			unix.STATX_TYPE|unix.STATX_INO|unix.STATX_SIZE|unix.STATX_MNT_ID, &st)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("statx: %w", err)

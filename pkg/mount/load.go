@@ -85,7 +85,7 @@ func (t *Table) addPools(dirs map[string]string) error {
 			t.enter(p.VolumeID, p.Target, publish{id: t.look(p.Target, p.mountID)})
 		}
 	}
-	return nil
+	return t.freeUnused(slices.Collect(maps.Values(added)))
 }
 
 func (t *Table) mounts() ([]*mountinfo.Info, error) {
@@ -146,23 +146,32 @@ func (t *Table) find(mounts []*mountinfo.Info) []mounted {
 		if slices.ContainsFunc(pools, func(p pool) bool { return p.owns(m.Mountpoint) }) {
 			continue // whatever that is, no target can be there
 		}
-		for _, p := range pools {
-			volume, ok := p.volume(m)
-			if !ok {
+		volume, p, ok := shownBy(m, pools)
+		if !ok {
+			if volume, ok = t.blockVolume(m, pools); !ok {
 				continue
 			}
-			group := peerGroup(m)
-			if group != "" && group != p.group {
-				if seen[copies{volume, group}] {
-					break
-				}
-				seen[copies{volume, group}] = true
-			}
-			all = append(all, mounted{Published{volume, m.Mountpoint}, m.ID})
-			break
 		}
+		group := peerGroup(m)
+		if group != "" && group != p.group {
+			if seen[copies{volume, group}] {
+				continue
+			}
+			seen[copies{volume, group}] = true
+		}
+		all = append(all, mounted{Published{volume, m.Mountpoint}, m.ID})
 	}
 	return all
+}
+
+// shownBy tells which volume of which pool a mount shows.
+func shownBy(m *mountinfo.Info, pools []pool) (volume string, _ pool, ok bool) {
+	for _, p := range pools {
+		if volume, ok = p.volume(m); ok {
+			return volume, p, true
+		}
+	}
+	return "", pool{}, false
 }
 
 // volume tells which of the pool's volumes a mount shows, if it shows all of one.
@@ -196,7 +205,7 @@ func (p pool) owns(path string) bool {
 		return false
 	}
 	first, _, _ := strings.Cut(rest, "/")
-	return first == "" || first[0] == '.' || first == "volumes"
+	return first == "" || first[0] == '.' || first == "volumes" || first == "images"
 }
 
 // peerGroup names the mounts that a mount shares what is mounted in it with; "" if

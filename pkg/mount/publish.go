@@ -13,7 +13,7 @@ import (
 )
 
 // Publish mounts the directory that src is open on, with O_PATH or otherwise, at
-// target. With exclusive it does so only if the volume is published nowhere else;
+// target; if it is open on a file, it is a block device with that file which is mounted. With exclusive it does so only if the volume is published nowhere else;
 // and as long as such a publish is there, no other is made. (That a publish was
 // exclusive is forgotten when the process ends; an exclusive one sees those that
 // were there before.)
@@ -41,19 +41,19 @@ func (t *Table) Publish(ctx context.Context, volumeID string, src *os.File, targ
 	if err != nil {
 		return sourceError(volumeID, err)
 	}
-	if !from.dir {
-		return state.Errorf(state.Unsupported, "volume %s is not a directory; only directories are published", state.Quote(volumeID))
+	if from.kind != directory && from.kind != regular {
+		return state.Errorf(state.Unsupported, "volume %s is %s; only directories and image files are published", state.Quote(volumeID), from.kind)
 	}
 	if err := t.alone(volumeID, at, exclusive); err != nil {
 		return err
 	}
-	p, err := t.kernel.open(at, true)
+	p, err := t.kernel.open(at, from.kind)
 	if err != nil {
 		return targetError(target, err)
 	}
 	defer p.close()
 	r := request{volumeID, target, at, src, from, o}
-	repeated, err := t.settle(r, p)
+	repeated, err := t.settle(ctx, r, p)
 	if err != nil {
 		p.undo()
 		return err
@@ -76,7 +76,7 @@ type request struct {
 
 // settle sees to it that the volume is at the target: p, which exists. It tells
 // whether that was so before.
-func (t *Table) settle(r request, p place) (repeated bool, err error) {
+func (t *Table) settle(ctx context.Context, r request, p place) (repeated bool, err error) {
 	f, err := p.look()
 	switch {
 	case err != nil:
@@ -87,23 +87,28 @@ func (t *Table) settle(r request, p place) (repeated bool, err error) {
 		return false, state.Errorf(state.InUse, "target_path %s: %s is there", state.Quote(r.target), t.occupant(r.at))
 	case f.kind == missing:
 		return false, targetError(r.target, unix.ENOENT)
-	case f.kind != directory:
-		return false, state.Errorf(state.Invalid, "target_path: got %s, which is %s; it takes an empty directory, or a path where nothing is",
-			state.Quote(r.target), f.kind)
+	case f.kind != r.from.kind:
+		return false, state.Errorf(state.Invalid, "target_path: got %s, which is %s; it takes %s that is empty, or a path where nothing is",
+			state.Quote(r.target), f.kind, r.from.kind)
 	}
 	empty, err := p.empty()
 	if err != nil {
 		return false, targetError(r.target, err)
 	}
 	if !empty {
-		return false, state.Errorf(state.InUse, "target_path %s: the directory is not empty; a mount would hide what is in it", state.Quote(r.target))
+		return false, state.Errorf(state.InUse, "target_path %s: %s is there that is not empty; a mount would hide what is in it", state.Quote(r.target), f.kind)
 	}
 	if !r.o.ReadOnly && r.from.attrs&unix.MOUNT_ATTR_RDONLY != 0 {
 		return false, state.Errorf(state.NotReady, "volume %s: its pool is mounted read-only, or its filesystem became so after an error; "+
 			"it can be published read-only", state.Quote(r.volumeID))
 	}
 	crash.Step(crash.PublishChecked)
-	if err := p.attach(r.src, r.o); err != nil {
+	if r.from.kind == regular {
+		err = t.attachDevice(ctx, r, p)
+	} else {
+		err = p.attach(r.src, r.o)
+	}
+	if err != nil {
 		return false, targetError(r.target, err)
 	}
 	crash.Step(crash.PublishMounted)
@@ -115,6 +120,13 @@ func (t *Table) agree(r request, p place, f found) error {
 	actual, err := p.attributes()
 	if err != nil {
 		return targetError(r.target, err)
+	}
+	if r.from.kind == regular {
+		if actual != r.o.merged()&unix.MOUNT_ATTR_RDONLY {
+			return state.Errorf(state.AlreadyExists, "target_path %s: volume %s is published there as %s; asked for was %s",
+				state.Quote(r.target), state.Quote(r.volumeID), describe(unix.MOUNT_ATTR_RDONLY, actual), r.o)
+		}
+		return nil
 	}
 	if actual&r.from.attrs&unix.MOUNT_ATTR_RDONLY != 0 {
 		// The filesystem is read-only, so every mount of it looks so. Whether this

@@ -405,7 +405,7 @@ func TestFailureLeavesNothing(t *testing.T) {
 // failing is the kernel with no room for mounts.
 type failing struct{ kernel }
 
-func (k failing) open(target string, create bool) (place, error) {
+func (k failing) open(target string, create kind) (place, error) {
 	p, err := k.kernel.open(target, create)
 	return failingPlace{p}, err
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/loop"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
@@ -22,6 +23,7 @@ type Published struct {
 // Table is the publishes of this node. Make one with Load.
 type Table struct {
 	kernel  kernel
+	loops   loop.Loop
 	trusted []trustedRoot
 
 	// One call at a time works on a volume, and on a target. The volume is taken
@@ -87,7 +89,7 @@ func (t *Table) IsPublishedAt(volumeID, target string, source *os.File) (bool, e
 	if err != nil {
 		return false, err
 	}
-	p, err := t.kernel.open(at, false)
+	p, err := t.kernel.open(at, nothing)
 	if err != nil {
 		if nowhere(err) {
 			return false, nil
@@ -155,7 +157,7 @@ func (t *Table) seen(at string, id identity) bool {
 	if id == (identity{}) {
 		return false
 	}
-	p, err := t.kernel.open(at, false)
+	p, err := t.kernel.open(at, nothing)
 	if err != nil {
 		return false
 	}
@@ -167,7 +169,7 @@ func (t *Table) seen(at string, id identity) bool {
 // look returns what is the root of a mount at a target; zero if that is not the
 // topmost mount there, or cannot be seen.
 func (t *Table) look(at string, mountID int) identity {
-	p, err := t.kernel.open(at, false)
+	p, err := t.kernel.open(at, nothing)
 	if err != nil {
 		return identity{}
 	}

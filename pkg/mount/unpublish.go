@@ -15,7 +15,9 @@ import (
 )
 
 // Unpublish unmounts the volume from target, as often as it is mounted on top
-// there, and removes the target if that is an empty directory then. Success means
+// there, and removes the target if that is an empty directory then, or, for a block
+// volume, an empty file. The last publish of a block volume takes its device along:
+// InUse while processes have that open. Success means
 // that the volume is not (any more) what is seen at target; what else is there is
 // left alone.
 //
@@ -40,13 +42,17 @@ func (t *Table) Unpublish(ctx context.Context, volumeID string, source *os.File,
 		log.Info("Unpublishing a volume whose directory cannot be looked at", "volume", volumeID, "err", err)
 		known, _ = t.identities(volumeID, nil)
 	}
-	p, err := t.kernel.open(at, false)
+	isBlock := t.isBlock(source)
+	p, err := t.kernel.open(at, nothing)
 	if err != nil {
 		if !nowhere(err) {
 			return targetError(target, err)
 		}
 		log.Info("There is no such target; nothing is published there", "volume", volumeID, "target", target, "err", err)
-		return t.check(volumeID, at)
+		if err := t.check(volumeID, at); err != nil || !isBlock {
+			return err
+		}
+		return t.free(ctx, volumeID, known)
 	}
 	defer p.close()
 
@@ -62,8 +68,14 @@ func (t *Table) Unpublish(ctx context.Context, volumeID string, source *os.File,
 			} else if err := t.check(volumeID, at); err != nil {
 				return err
 			}
-			return tidy(log, volumeID, target, p, f)
+			if isBlock {
+				if err := t.free(ctx, volumeID, known); err != nil {
+					return err
+				}
+			}
+			return tidy(log, volumeID, target, p, f, isBlock)
 		}
+		isBlock = isBlock || f.kind == device
 		switch err := p.detach(); {
 		case err == nil:
 			detached = true
@@ -95,6 +107,9 @@ func (t *Table) isMine(volumeID, at string, p place, known map[identity]bool) (b
 	}
 	if lookErr == nil && known[f.id] {
 		return true, f, nil
+	}
+	if _, named := t.known(volumeID)[at]; lookErr == nil && named && f.kind == device && f.id == (identity{}) {
+		return true, f, nil // somebody else took the file from the device
 	}
 	// A foreign mount; or one of a filesystem that fails; or one that came into
 	// being behind the table's back.
@@ -128,19 +143,20 @@ func (t *Table) isMine(volumeID, at string, p place, known map[identity]bool) (b
 }
 
 // tidy removes the target where nothing of the volume is any more.
-func tidy(log klog.Logger, volumeID, target string, p place, f found) error {
-	if f.mounted || f.kind == symlink || f.kind == notDirectory {
+func tidy(log klog.Logger, volumeID, target string, p place, f found, isBlock bool) error {
+	removable := f.kind == directory || f.kind == missing || f.kind == regular && isBlock
+	if f.mounted || !removable {
 		log.Info("What is at the target is not the volume; it stays", "volume", volumeID, "target", target,
 			"kind", string(f.kind), "mounted", f.mounted)
 		return nil
 	}
-	err := p.remove()
+	err := p.remove(f.kind)
 	switch {
 	case err == nil, errors.Is(err, unix.ENOENT):
 		crash.Step(crash.UnpublishRemoved)
 		return nil
 	case errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EEXIST), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EBUSY):
-		log.Info("The target is not an empty directory; it stays", "volume", volumeID, "target", target, "err", err)
+		log.Info("The target is not empty; it stays", "volume", volumeID, "target", target, "err", err)
 		return nil
 	}
 	return targetError(target, err)
