@@ -12,6 +12,7 @@ package agent
 
 import (
 	"context"
+	"os"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ type Publishes interface {
 	// Retire forbids publishes of a volume that is to be removed, until release
 	// is called; InUse if it is published now.
 	Retire(volumeID string) (release func(), err error)
+	// Grow gives the volume's block device, if it has one, the size of its image.
+	Grow(ctx context.Context, volumeID string, image *os.File) error
 	// AddPool learns of the publishes that the volumes of another pool have.
 	AddPool(name, dir string) error
 }

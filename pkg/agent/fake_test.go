@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"sync"
@@ -225,6 +226,8 @@ type publishes struct {
 	inUse   map[string]bool
 	retired map[string]bool
 	pools   []string // that were added
+	grown   []string // volumes
+	growErr error
 }
 
 func (p *publishes) Retire(id string) (release func(), err error) {
@@ -242,6 +245,13 @@ func (p *publishes) Retire(id string) (release func(), err error) {
 		defer p.mu.Unlock()
 		delete(p.retired, id)
 	}, nil
+}
+
+func (p *publishes) Grow(_ context.Context, id string, _ *os.File) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.grown = append(p.grown, id)
+	return p.growErr
 }
 
 func (p *publishes) AddPool(name, _ string) error {

@@ -141,7 +141,7 @@ func TestAFailedVolumeGivesItsQuotaIDBack(t *testing.T) {
 		ids := w.withIDs()
 		w.start()
 		s := spec("a", mib)
-		s.AccessType = state.BlockAccess // which a plain pool does not serve
+		s.Source = &state.Source{Kind: state.FromVolume, ID: "x"} // which a plain pool does not serve
 		_, err := w.volumes.Create(w.Context(), "a", s)
 		w.must(err)
 		w.settle()

@@ -94,6 +94,9 @@ func (o *RecoverOptions) pool(ctx context.Context, po PoolOptions) (_ []Found, e
 	for name := range disk.Volumes {
 		paths = append(paths, pool.VolumesDir+"/"+name)
 	}
+	for name := range disk.Images {
+		paths = append(paths, pool.ImagesDir+"/"+name)
+	}
 	// A directory that is still in .tmp may have been answered for: its rename is
 	// not synced. It is better to keep one too many than to lose one.
 	for name := range disk.Building {
@@ -157,7 +160,7 @@ func (o *RecoverOptions) entry(ctx context.Context, b backend.Backend, poolName,
 	case err != nil:
 		f.Why = err.Error()
 		return f, nil
-	case path != backend.VolumePath(old.ID) && path != pool.BuildDir+"/"+backend.PassingName(old):
+	case path != backend.PathOf(old) && path != pool.BuildDir+"/"+backend.PassingName(old):
 		f.Why = fmt.Sprintf("its record is of volume %s", old.ID)
 		return f, nil
 	}
@@ -181,16 +184,16 @@ func (o *RecoverOptions) entry(ctx context.Context, b backend.Backend, poolName,
 	} else if err != nil {
 		return f, err
 	}
-	if path != backend.VolumePath(old.ID) {
+	if path != backend.PathOf(old) {
 		if _, err := b.Place(ctx, old); err != nil {
 			f.Why = err.Error()
 			return f, nil
 		}
-		f.Path = backend.VolumePath(old.ID)
+		f.Path = backend.PathOf(old)
 	}
 	v, err = o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
-		*st = state.VolumeStatus{Phase: state.Ready, Path: backend.VolumePath(v.ID), CapacityBytes: spec.CapacityBytes,
-			Enforced: b.Features().EnforcesLimits, QuotaID: old.Status.QuotaID, ObservedGeneration: v.Generation}
+		*st = state.VolumeStatus{Phase: state.Ready, Path: backend.PathOf(v), CapacityBytes: spec.CapacityBytes,
+			Enforced: enforced(b, v), QuotaID: old.Status.QuotaID, ObservedGeneration: v.Generation}
 		return nil
 	})
 	if err == nil {

@@ -31,6 +31,8 @@ const lostReason = "DirectoryMissing"
 //	Ready, changed       volumes/ID           reconciled once the agent works
 //	none                 .tmp/X               moved to the trash
 //	none                 volumes/X            an orphan: reported, never touched
+//
+// What is said of volumes/ID holds for images/ID, if the volume is a block volume.
 func (a *Agent) scan(ctx context.Context, p *nodePool, b backend.Backend) error {
 	disk, err := b.Contents(ctx)
 	if err != nil {
@@ -87,11 +89,15 @@ type scan struct {
 func (s *scan) volume(ctx context.Context, v state.Volume) error {
 	s.hold(v)
 	passing := backend.PassingName(v)
-	_, placed := s.disk.Volumes[v.ID]
+	places := s.disk.Volumes
+	if v.Spec.AccessType == state.BlockAccess {
+		places = s.disk.Images
+	}
+	_, placed := places[v.ID]
 	_, built := s.disk.Building[passing]
 	_, trashed := s.disk.Trash[passing]
 	if v.Status.Phase == state.Ready || v.Status.Phase == state.Deleting { // else nothing was placed: an orphan
-		delete(s.disk.Volumes, v.ID)
+		delete(places, v.ID)
 	}
 
 	switch ready := v.Status.Phase == state.Ready; {
@@ -181,9 +187,12 @@ func (s *scan) health(ctx context.Context, v state.Volume, there bool) error {
 
 // finish puts what was found into the pool's account.
 func (s *scan) finish() {
-	orphans := make([]string, 0, len(s.disk.Volumes))
+	orphans := make([]string, 0, len(s.disk.Volumes)+len(s.disk.Images))
 	for name := range s.disk.Volumes {
 		orphans = append(orphans, name)
+	}
+	for name := range s.disk.Images {
+		orphans = append(orphans, backend.ImagePath(name))
 	}
 	slices.Sort(orphans)
 	if len(orphans) > 0 {

@@ -67,8 +67,8 @@ func (a *Agent) create(ctx context.Context, v state.Volume) error {
 		crash.Step(crash.CreatePlaced)
 	}
 	_, err = a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
-		*st = state.VolumeStatus{Phase: state.Ready, Path: backend.VolumePath(v.ID), CapacityBytes: v.Spec.CapacityBytes,
-			Enforced: b.Features().EnforcesLimits, QuotaID: v.Status.QuotaID, ObservedGeneration: v.Generation}
+		*st = state.VolumeStatus{Phase: state.Ready, Path: backend.PathOf(v), CapacityBytes: v.Spec.CapacityBytes,
+			Enforced: enforced(b, v), QuotaID: v.Status.QuotaID, ObservedGeneration: v.Generation}
 		return nil
 	}, place)
 	if err != nil {
@@ -145,6 +145,15 @@ func (a *Agent) resize(ctx context.Context, v state.Volume) error {
 		}
 	}
 	crash.Step(crash.ExpandResized)
+	if more != 0 && v.Spec.AccessType == state.BlockAccess {
+		if err := a.growDevice(ctx, b, v); err != nil {
+			if more > 0 {
+				p.release(more)
+			}
+			return a.refuse(ctx, v, err)
+		}
+		crash.Step(crash.ExpandGrown)
+	}
 	_, err = a.o.Volumes.UpdateStatus(ctx, v.ID, func(st *state.VolumeStatus) error {
 		st.CapacityBytes, st.Reason, st.Message, st.ObservedGeneration = v.Spec.CapacityBytes, "", "", v.Generation
 		return nil
@@ -158,6 +167,21 @@ func (a *Agent) resize(ctx context.Context, v state.Volume) error {
 	a.report.soon()
 	crash.Step(crash.ExpandCommitted)
 	return err
+}
+
+// growDevice gives a block volume that is published the size that its image has by now.
+func (a *Agent) growDevice(ctx context.Context, b backend.Backend, v state.Volume) error {
+	image, err := b.Open(v)
+	if err != nil {
+		return err
+	}
+	defer image.Close()
+	return a.publishes.Grow(ctx, v.ID, image)
+}
+
+// enforced tells whether the volume is held to its size; a block volume always is.
+func enforced(b backend.Backend, v state.Volume) bool {
+	return v.Spec.AccessType == state.BlockAccess || b.Features().EnforcesLimits
 }
 
 // refuse writes into a living volume's status why what was asked of it is not done.

@@ -67,7 +67,7 @@ func TestCreateFails(t *testing.T) {
 		"more than there is":  {func(_ *world, s *state.VolumeSpec) { s.CapacityBytes = diskBytes + 1 }, state.NoSpace},
 		"more than is given":  {func(_ *world, s *state.VolumeSpec) { s.CapacityBytes = diskBytes - 100*mib + 1 }, state.NoSpace},
 		"a pool that is not":  {func(_ *world, s *state.VolumeSpec) { s.Pool = "nosuch" }, state.NotReady},
-		"a block volume":      {func(_ *world, s *state.VolumeSpec) { s.AccessType = state.BlockAccess }, state.Unsupported},
+		"a block of odd size": {func(_ *world, s *state.VolumeSpec) { s.AccessType, s.CapacityBytes = state.BlockAccess, mib+1 }, state.Invalid},
 		"a clone":             {func(_ *world, s *state.VolumeSpec) { s.Source = &state.Source{Kind: state.FromVolume, ID: "x"} }, state.Unsupported},
 		"too long a record":   {func(_ *world, s *state.VolumeSpec) { s.Name = strings.Repeat("x", 10000) }, state.Invalid},
 		"a full filesystem":   {func(w *world, _ *state.VolumeSpec) { w.intercept(failing(unix.ENOSPC)) }, state.Defect},
@@ -405,6 +405,47 @@ func TestRemoveOfLostVolume(t *testing.T) {
 		w.must(os.Remove(w.in("volumes", "a")))
 		_, err := w.agent.Open(v)
 		w.wantReason(state.Lost, err)
+		w.delete("a")
+		w.wantGone("a")
+		w.wantAllocated(0)
+	})
+}
+
+func TestABlockVolume(t *testing.T) {
+	inWorld(t, func(w *world) {
+		ids := w.withIDs()
+		w.start()
+		s := spec("a", mib)
+		s.AccessType = state.BlockAccess
+		_, err := w.volumes.Create(w.Context(), "a", s)
+		w.must(err)
+		w.settle()
+		v := w.get("a")
+		if v.Status.Phase != state.Ready || v.Status.Path != "images/a" || !v.Status.Enforced || v.Status.QuotaID != 0 {
+			t.Errorf("status %+v", v.Status)
+		}
+		if got := ids.all(); len(got) != 0 {
+			t.Errorf("%v are held for an image, which needs none", got)
+		}
+		w.wantAllocated(mib)
+		resize := func(bytes int64) {
+			_, err := w.volumes.UpdateSpec(w.Context(), "a", func(s *state.VolumeSpec) error { s.CapacityBytes = bytes; return nil })
+			w.must(err)
+			w.settle()
+		}
+		// The image has grown, and its device has not: the old size is in force.
+		w.publishes.growErr = state.Errorf(state.NotReady, "no device")
+		resize(2 * mib)
+		if v := w.get("a"); v.Status.CapacityBytes != mib || v.Status.Reason != state.NotReady {
+			t.Errorf("status %+v", v.Status)
+		}
+		w.wantAllocated(mib)
+		w.publishes.growErr = nil
+		resize(3 * mib)
+		if v := w.get("a"); v.Status.CapacityBytes != 3*mib || v.Status.Reason != "" {
+			t.Errorf("status %+v", v.Status)
+		}
+		w.wantAllocated(3 * mib)
 		w.delete("a")
 		w.wantGone("a")
 		w.wantAllocated(0)

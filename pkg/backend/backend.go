@@ -6,6 +6,7 @@
 //	POOL/                   0711 root
 //	  .hostpath-csi.json    marker: pool UUID, layout version, store UUID
 //	  volumes/ID/           a mount volume's data
+//	  images/ID             a block volume's data, a file
 //	  snapshots/ID/         a snapshot's data, 0700: what a volume held once
 //	  .tmp/ID.UID           being built: nobody was answered yet
 //	  .trash/ID.UID         being removed: the answer was given
@@ -21,13 +22,13 @@
 //	          it and .tmp are fsynced. A crash before: nothing, or a leaving in
 //	          .tmp that no record speaks of; the start-up scan removes it.
 //	(store)   the record is committed as Ready. From here on the volume exists.
-//	Place     .tmp/ID.UID is renamed to volumes/ID. Not synced: after a power cut
+//	Place     .tmp/ID.UID is renamed to volumes/ID, or images/ID. Not synced: after a power cut
 //	          the directory is in one place or the other, and the start-up scan
 //	          calls Place for a Ready record whose directory is still in .tmp.
 //	          Nobody is told of the commit before.
 //	(answer)
 //	...
-//	Discard   volumes/ID (or .tmp/ID.UID) is renamed to .trash/ID.UID. Not synced.
+//	Discard   volumes/ID (or images/ID, or .tmp/ID.UID) is renamed to .trash/ID.UID. Not synced.
 //	          A crash here: the record says Ready, but there is only the entry in
 //	          the trash; the start-up scan finishes the deletion.
 //	(store)   the record is committed as Deleting. From here on the volume is no
@@ -67,11 +68,26 @@ import (
 // namespace is out of reach for pods without CAP_SYS_ADMIN.
 const RecordXattr = "trusted.hostpath-csi.record"
 
-// VolumePath is where a volume's data lies, relative to its pool.
+// VolumePath is where a mount volume's data lies, relative to its pool.
 func VolumePath(id string) string { return "volumes/" + id }
 
 // SnapshotPath is where a snapshot's data lies, relative to its pool.
 func SnapshotPath(id string) string { return "snapshots/" + id }
+
+// ImagePath is where a block volume's data lies, relative to its pool.
+func ImagePath(id string) string { return "images/" + id }
+
+// PathOf is where a volume's data lies, relative to its pool.
+func PathOf(v state.Volume) string {
+	if v.Spec.AccessType == state.BlockAccess {
+		return ImagePath(v.ID)
+	}
+	return VolumePath(v.ID)
+}
+
+// ImageUnit divides the size of every block volume, in bytes: the largest block that
+// disks and filesystems in use want to be written at once, and a multiple of all others.
+const ImageUnit = 4096
 
 // ErrRemounted means that a pool is where it was, but has to be opened again.
 var ErrRemounted = errors.New("its disk was mounted anew since the pool was opened")
@@ -93,8 +109,9 @@ type Features struct {
 
 // Contents is everything in a pool that is, or was to be, a volume or a snapshot.
 type Contents struct {
-	// Volumes holds the names in volumes/. Records are not read: see Backend.ReadRecord.
-	Volumes map[string]struct{}
+	// Volumes holds the names in volumes/, Images those in images/. Records are not read:
+	// see Backend.ReadRecord.
+	Volumes, Images map[string]struct{}
 	// Snapshots holds the names in snapshots/.
 	Snapshots map[string]struct{}
 	// Building holds the names in .tmp/, Trash those in .trash/: see PassingName.

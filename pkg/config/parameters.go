@@ -25,6 +25,8 @@ type Parameters struct {
 	Mode uint32
 	// UserID and GroupID own the volume's root directory.
 	UserID, GroupID int
+	// Provisioning says when a block volume takes its room.
+	Provisioning state.Provisioning
 	// OnDelete says what becomes of the contents when the volume is deleted.
 	OnDelete state.OnDelete
 	// Claim is whom the volume is made for, where the provisioner tells.
@@ -80,6 +82,10 @@ var parameters = map[string]parameter{
 		p.GroupID, ok = parseID(value)
 		return ok
 	}, "0", "group of the volume's root directory"},
+	"provisioning": {"thick or thin", func(p *Parameters, value string) bool {
+		p.Provisioning = state.Provisioning(value)
+		return p.Provisioning == state.Thick || p.Provisioning == state.Thin
+	}, "thick", "of block volumes only: whether the room is taken at once, or as it is written to"},
 	"onDelete": {"delete", func(p *Parameters, value string) bool {
 		p.OnDelete = state.OnDelete(value)
 		return p.OnDelete == state.OnDeleteRemove
@@ -96,7 +102,9 @@ func parseID(s string) (int, bool) {
 
 // Builtin are the parameters of a class that gives none, where no configuration
 // says otherwise.
-func Builtin() Parameters { return Parameters{Mode: DefaultMode, OnDelete: state.OnDeleteRemove} }
+func Builtin() Parameters {
+	return Parameters{Mode: DefaultMode, Provisioning: state.Thick, OnDelete: state.OnDeleteRemove}
+}
 
 // set takes one parameter as it was given.
 func (p *Parameters) set(name, value string) error {

@@ -9,7 +9,7 @@ import (
 )
 
 func defaults(change func(*Parameters)) Parameters {
-	p := Parameters{Mode: DefaultMode, OnDelete: state.OnDeleteRemove}
+	p := Parameters{Mode: DefaultMode, Provisioning: state.Thick, OnDelete: state.OnDeleteRemove}
 	if change != nil {
 		change(&p)
 	}
@@ -25,6 +25,7 @@ func TestParameters(t *testing.T) {
 		"pool":  {map[string]string{"pool": "fast-1"}, defaults(func(p *Parameters) { p.Pool = "fast-1" })},
 		"mode":  {map[string]string{"mode": "2750"}, defaults(func(p *Parameters) { p.Mode = 0o2750 })},
 		"owner": {map[string]string{"uid": "999", "gid": "4294967294"}, defaults(func(p *Parameters) { p.UserID, p.GroupID = 999, 4294967294 })},
+		"room":  {map[string]string{"provisioning": "thin"}, defaults(func(p *Parameters) { p.Provisioning = state.Thin })},
 		"the claim, as external-provisioner tells it": {
 			map[string]string{"csi.storage.k8s.io/pvc/name": "data", "csi.storage.k8s.io/pvc/namespace": "team", "csi.storage.k8s.io/pv/name": "pvc-1"},
 			defaults(func(p *Parameters) { p.Claim = &state.Claim{Namespace: "team", Name: "data", PV: "pvc-1"} })},
@@ -40,7 +41,7 @@ func TestParameters(t *testing.T) {
 
 func TestBadParametersAreNamed(t *testing.T) {
 	for name, value := range map[string]string{
-		"mode": "0888", "uid": "-1", "gid": "4294967295", "onDelete": "perhaps", "pool": "../other", "poolSelector": "a=b=c", "Pool": "x", "size": "1Gi",
+		"mode": "0888", "uid": "-1", "gid": "4294967295", "onDelete": "perhaps", "provisioning": "eager", "pool": "../other", "poolSelector": "a=b=c", "Pool": "x", "size": "1Gi",
 	} {
 		_, err := ParseParameters(map[string]string{name: value}, Builtin())
 		if state.ReasonOf(err) != state.Invalid || !strings.Contains(err.Error(), name) {

@@ -132,6 +132,12 @@ func (c *controller) findOrDeclare(ctx context.Context, want wanted) (state.Volu
 // that is for the agent, which alone knows it exactly.
 func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec, error) {
 	bytes := want.size.choose()
+	if want.kind == state.BlockAccess {
+		var err error
+		if bytes, err = want.size.inBlocks(); err != nil {
+			return state.VolumeSpec{}, err
+		}
+	}
 	places, err := c.places(ctx, want.parameters, want.topology)
 	if err != nil {
 		return state.VolumeSpec{}, err
@@ -141,8 +147,12 @@ func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec
 		return state.VolumeSpec{}, err
 	}
 	p := want.parameters
-	return state.VolumeSpec{Name: want.name, Node: at.node, Pool: at.pool.Name, CapacityBytes: bytes, AccessType: want.kind,
-		Source: want.source, Mode: p.Mode, UserID: p.UserID, GroupID: p.GroupID, OnDelete: p.OnDelete, Claim: p.Claim}, nil
+	spec := state.VolumeSpec{Name: want.name, Node: at.node, Pool: at.pool.Name, CapacityBytes: bytes, AccessType: want.kind,
+		Source: want.source, Mode: p.Mode, UserID: p.UserID, GroupID: p.GroupID, OnDelete: p.OnDelete, Claim: p.Claim}
+	if want.kind == state.BlockAccess {
+		spec.Provisioning = p.Provisioning
+	}
+	return spec, nil
 }
 
 // pick returns the first place that is usable, preferring those with room; one
@@ -235,6 +245,8 @@ func compatible(v state.Volume, want wanted) error {
 		return differs("parameter uid", v.Spec.UserID, p.UserID)
 	case p.Given["gid"] && p.GroupID != v.Spec.GroupID:
 		return differs("parameter gid", v.Spec.GroupID, p.GroupID)
+	case want.kind == state.BlockAccess && p.Given["provisioning"] && p.Provisioning != v.Spec.Provisioning:
+		return differs("parameter provisioning", v.Spec.Provisioning, p.Provisioning)
 	case p.Given["onDelete"] && p.OnDelete != v.Spec.OnDelete:
 		return differs("parameter onDelete", v.Spec.OnDelete, p.OnDelete)
 	case !allowed(v.Spec.Node, want.topology):

@@ -42,6 +42,11 @@ func (c *controller) ControllerExpandVolume(ctx context.Context, req *csi.Contro
 	case want.most > 0 && has > want.most:
 		return nil, state.Errorf(state.OutOfRange, "capacity_range.limit_bytes is %d; volume %s has %d and is never made smaller", want.most, id, has)
 	case want.least > has:
+		if v.Spec.AccessType == state.BlockAccess {
+			if want.least, err = want.inBlocks(); err != nil {
+				return nil, err
+			}
+		}
 		if v, err = c.resize(ctx, v, want.least); err != nil {
 			return nil, ofExisting(fmt.Errorf("expanding volume %s: %w", id, err))
 		}

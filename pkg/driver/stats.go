@@ -11,7 +11,7 @@ import (
 )
 
 // NodeGetVolumeStats counts the bytes and inodes of the volume itself, if it is
-// published at the path.
+// published at the path; of a block volume it tells the size.
 func (n *node) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
 	id, path := req.GetVolumeId(), req.GetVolumePath()
 	if err := checkID("volume_id", id); err != nil {
@@ -37,6 +37,10 @@ func (n *node) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeSta
 	u, err := n.disk.Usage(ctx, v)
 	if err != nil {
 		return nil, fmt.Errorf("counting volume %s: %w", id, err)
+	}
+	if v.Spec.AccessType == state.BlockAccess {
+		// What is used of a device is known to whoever wrote to it.
+		return &csi.NodeGetVolumeStatsResponse{Usage: []*csi.VolumeUsage{{Unit: csi.VolumeUsage_BYTES, Total: u.TotalBytes}}}, nil
 	}
 	return &csi.NodeGetVolumeStatsResponse{Usage: []*csi.VolumeUsage{
 		{Unit: csi.VolumeUsage_BYTES, Total: u.TotalBytes, Used: u.UsedBytes, Available: u.AvailableBytes},

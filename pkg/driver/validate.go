@@ -2,6 +2,7 @@ package driver
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"unicode/utf8"
 
@@ -73,6 +74,25 @@ func (s size) choose() int64 {
 		return min(s.most, defaultSize)
 	}
 	return defaultSize
+}
+
+// blockUnit divides the size of a block volume, in bytes.
+const blockUnit = 4096
+
+// inBlocks is the size for a block volume: what choose says, rounded up, or down to the
+// limit where no more than that was asked for.
+func (s size) inBlocks() (int64, error) {
+	if s.least > math.MaxInt64-blockUnit {
+		return 0, state.Errorf(state.OutOfRange, "capacity_range.required_bytes is %d, more than any disk has", s.least)
+	}
+	bytes := (s.choose() + blockUnit - 1) / blockUnit * blockUnit
+	if s.most > 0 && bytes > s.most {
+		bytes = s.most / blockUnit * blockUnit
+	}
+	if bytes < max(s.least, blockUnit) {
+		return 0, state.Errorf(state.OutOfRange, "capacity_range asks for %d to %d bytes; a block volume has a multiple of %d", s.least, s.most, blockUnit)
+	}
+	return bytes, nil
 }
 
 // holds tells whether a volume of that many bytes is what was asked for.

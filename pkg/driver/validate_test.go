@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -159,4 +160,30 @@ func FuzzName(f *testing.F) {
 			t.Errorf("%q has the ID %q", name, id)
 		}
 	})
+}
+
+func TestSizesOfBlockVolumes(t *testing.T) {
+	for _, c := range []struct {
+		asked  size
+		bytes  int64
+		reason state.Reason
+	}{
+		{size{}, defaultSize, ""},
+		{size{least: 1}, 4096, ""},
+		{size{least: 4096, most: 4096}, 4096, ""},
+		{size{least: 5000}, 8192, ""},
+		{size{least: 5000, most: 8192}, 8192, ""},
+		{size{most: 10000}, 8192, ""},
+		{size{least: 5000, most: 8191}, 0, state.OutOfRange},
+		{size{most: 4095}, 0, state.OutOfRange},
+		{size{least: math.MaxInt64}, 0, state.OutOfRange},
+	} {
+		bytes, err := c.asked.inBlocks()
+		if bytes != c.bytes || state.ReasonOf(err) != c.reason {
+			t.Errorf("%+v gives %d bytes, %v; want %d, reason %q", c.asked, bytes, err, c.bytes, c.reason)
+		}
+		if err == nil && !c.asked.holds(bytes) {
+			t.Errorf("%+v gives %d bytes, which is not what was asked for", c.asked, bytes)
+		}
+	}
 }

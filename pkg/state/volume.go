@@ -11,6 +11,15 @@ const (
 	BlockAccess AccessType = "Block"
 )
 
+// Provisioning says when a block volume takes the room that it was promised.
+type Provisioning string
+
+// A thick volume has its room from its creation on; a thin one takes it as it is written.
+const (
+	Thick Provisioning = "thick"
+	Thin  Provisioning = "thin"
+)
+
 // OnDelete says what becomes of a volume's contents when it is deleted.
 type OnDelete string
 
@@ -69,6 +78,8 @@ type VolumeSpec struct {
 	// UserID and GroupID own the volume's root directory.
 	UserID  int `json:"userID,omitempty"`
 	GroupID int `json:"groupID,omitempty"`
+	// Provisioning is of block volumes only.
+	Provisioning Provisioning `json:"provisioning,omitempty"`
 	// OnDelete says what becomes of the contents on deletion.
 	OnDelete OnDelete `json:"onDelete,omitempty"`
 	// Claim is whom the volume was made for, where known.

@@ -43,7 +43,7 @@ func TestKilledAtRandom(t *testing.T) {
 	w := newWorldOnDisk(t)
 	for client := range clients {
 		for i := range volumesEach {
-			w.volume(fmt.Sprintf("client-%d-volume-%d", client, i))
+			w.volume(fmt.Sprintf("client-%d-volume-%d", client, i)).block = i%2 == 1
 		}
 	}
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -19,6 +19,8 @@ type deed struct {
 	at []string
 	// undone: a creation that is not asked for again leaves nothing.
 	undone bool
+	// block: it is done to a block volume.
+	block bool
 }
 
 func names(steps ...crash.Name) (all []string) {
@@ -37,6 +39,12 @@ var deeds = []deed{
 	{before: "create publish write unpublish", during: "delete",
 		at: append(names(crash.DeleteRecorded, crash.DeleteRenamed, crash.DeleteCommitted, crash.DeleteSynced, crash.DeleteFinalized, crash.PurgeStarted), nth(crash.PurgeStarted, 7))},
 	{before: "create", during: "delete", at: names(crash.DeleteRenamed, crash.DeleteSynced, crash.PurgeStarted)},
+	{block: true, during: "create", undone: true, at: names(crash.CreateMade, crash.CreateLabelled, crash.CreateSynced)},
+	{block: true, during: "create", at: names(crash.CreateCommitted, crash.CreatePlaced)},
+	{block: true, before: "create", during: "publish", at: names(crash.PublishChecked, crash.PublishAttached, crash.PublishMounted)},
+	{block: true, before: "create publish write", during: "expand", at: names(crash.ExpandRecorded, crash.ExpandResized, crash.ExpandGrown, crash.ExpandCommitted)},
+	{block: true, before: "create publish write", during: "unpublish", at: names(crash.UnpublishDetach, crash.UnpublishFreed, crash.UnpublishRemoved)},
+	{block: true, before: "create publish write unpublish", during: "delete", at: names(crash.DeleteRenamed, crash.DeleteCommitted, crash.DeleteSynced, crash.PurgeStarted)},
 	{during: "create publish write expand unpublish delete", at: []string{nth(crash.StoreCommitted, 1), nth(crash.StoreCommitted, 2),
 		nth(crash.StoreCommitted, 3), nth(crash.StoreCommitted, 4)}},
 }
@@ -57,7 +65,11 @@ func TestKilledAtEveryStep(t *testing.T) {
 				if !again {
 					how = "not asked again"
 				}
-				t.Run(during+" at "+at+" after "+d.before+", "+how, func(t *testing.T) {
+				what := during
+				if d.block {
+					what += " of a block volume"
+				}
+				t.Run(what+" at "+at+" after "+d.before+", "+how, func(t *testing.T) {
 					t.Parallel()
 					killed(t, d, at, again)
 				})
@@ -76,6 +88,7 @@ func killed(t *testing.T, d deed, at string, again bool) {
 	w.start(t)
 	free := w.free(t)
 	bystander, v := w.volume("bystander"), w.volume("victim")
+	bystander.block, v.block = d.block, d.block
 	w.must(t, bystander, "create", "publish", "write", "expand")
 	w.must(t, v, strings.Fields(d.before)...)
 	w.d.Kill()

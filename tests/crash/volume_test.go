@@ -30,6 +30,7 @@ type volume struct {
 	target    string
 	published belief
 	cut       string // the operation that was not answered
+	block     bool   // it is a block volume
 }
 
 func newVolume(name, target string) *volume {
@@ -49,7 +50,11 @@ var operations = map[string]func(v *volume, d *process.Driver) error{
 			v.bytes, v.data = []int64{firstSize}, ""
 		}
 		v.exists = maybe
-		id, err := d.Create(v.name, firstSize)
+		create := d.Create
+		if v.block {
+			create = d.CreateBlock
+		}
+		id, err := create(v.name, firstSize)
 		if err != nil {
 			return err
 		}
@@ -61,7 +66,11 @@ var operations = map[string]func(v *volume, d *process.Driver) error{
 	},
 	"publish": func(v *volume, d *process.Driver) error {
 		v.published = maybe
-		if err := d.Publish(v.name, v.target); err != nil {
+		publish := d.Publish
+		if v.block {
+			publish = d.PublishBlock
+		}
+		if err := publish(v.name, v.target); err != nil {
 			return err
 		}
 		v.published = yes
@@ -69,6 +78,9 @@ var operations = map[string]func(v *volume, d *process.Driver) error{
 	},
 	"write": func(v *volume, _ *process.Driver) error {
 		v.data += "written. "
+		if v.block {
+			return fillDevice(v.target, v.data)
+		}
 		return fill(v.target, v.data)
 	},
 	"expand": func(v *volume, d *process.Driver) error {
@@ -215,7 +227,12 @@ func (v *volume) look(d *process.Driver, listed map[string]int64, mounts []strin
 	if len(health) > 0 {
 		return fmt.Errorf("volume %s is not well: %v", v.name, health)
 	}
-	if err := holds(filepath.Join(d.PoolDir(), "volumes", v.name), v.data); err != nil {
+	if v.block {
+		err = holdsData(v.place(d), v.data)
+	} else {
+		err = holds(v.place(d), v.data)
+	}
+	if err != nil {
 		return fmt.Errorf("volume %s: %w", v.name, err)
 	}
 	return v.lookAtTarget(d, mounts)
@@ -239,8 +256,11 @@ func (v *volume) lookAtTarget(d *process.Driver, mounts []string) error {
 	case v.published == no && !errors.Is(err, os.ErrNotExist):
 		return fmt.Errorf("target %s is there: %v", v.target, err)
 	case count == 0 && err == nil:
-		// All that may be left of a call that was cut is an empty directory, which
-		// goes when the call, or an unpublish, comes again.
+		// All that may be left of a call that was cut is an empty directory (or
+		// file), which goes when the call, or an unpublish, comes again.
+		if v.block && st.Mode().IsRegular() && st.Size() == 0 {
+			return nil
+		}
 		return holds(v.target, "")
 	case count == 0:
 		v.published = no
@@ -250,7 +270,13 @@ func (v *volume) lookAtTarget(d *process.Driver, mounts []string) error {
 	if v.exists != yes {
 		return fmt.Errorf("volume %s is mounted at %s, and is not listed", v.name, v.target)
 	}
-	of, err := os.Stat(filepath.Join(d.PoolDir(), "volumes", v.name))
+	if v.block {
+		if err := v.lookAtDevice(d); err != nil {
+			return err
+		}
+		return stats(d, v.name, v.target)
+	}
+	of, err := os.Stat(v.place(d))
 	if err != nil {
 		return err
 	}
@@ -280,10 +306,11 @@ func sum(volumes []*volume) (bytes int64) {
 	return bytes
 }
 
-func namesOf(volumes []*volume) []string {
+// namesOf returns the names of the volumes of one kind that there are.
+func namesOf(volumes []*volume, block bool) []string {
 	names := map[string]bool{}
 	for _, v := range volumes {
-		if v.exists == yes {
+		if v.exists == yes && v.block == block {
 			names[v.name] = true
 		}
 	}

@@ -158,7 +158,13 @@ func (w *world) compare(t testing.TB) error {
 			return fmt.Errorf("something is mounted at %s", m)
 		}
 	}
-	if err := process.SameNames(t, filepath.Join(w.d.PoolDir(), "volumes"), namesOf(w.volumes)...); err != nil {
+	if err := process.SameNames(t, filepath.Join(w.d.PoolDir(), "volumes"), namesOf(w.volumes, false)...); err != nil {
+		return err
+	}
+	if err := process.SameNames(t, filepath.Join(w.d.PoolDir(), "images"), namesOf(w.volumes, true)...); err != nil {
+		return err
+	}
+	if err := w.compareDevices(t); err != nil {
 		return err
 	}
 	if err := process.SameNames(t, filepath.Join(w.d.PoolDir(), ".tmp")); err != nil {
@@ -173,7 +179,7 @@ func (w *world) compare(t testing.TB) error {
 		}
 		want := map[string]float64{
 			"hostpath_csi_pool_allocated_bytes": float64(sum(w.volumes)),
-			"hostpath_csi_pool_volumes":         float64(len(namesOf(w.volumes))),
+			"hostpath_csi_pool_volumes":         float64(len(namesOf(w.volumes, false)) + len(namesOf(w.volumes, true))),
 			"hostpath_csi_pool_orphans":         0,
 			"hostpath_csi_pool_usable":          1,
 		}

@@ -43,6 +43,14 @@ func Capability(mode Mode, flags ...string) *csi.VolumeCapability {
 	}
 }
 
+// BlockCapability returns that of a block volume.
+func BlockCapability(mode Mode) *csi.VolumeCapability {
+	return &csi.VolumeCapability{
+		AccessType: &csi.VolumeCapability_Block{Block: &csi.VolumeCapability_BlockVolume{}},
+		AccessMode: &csi.VolumeCapability_AccessMode{Mode: mode},
+	}
+}
+
 // CreateRequest asks for a volume of at least that many bytes.
 func CreateRequest(name string, bytes int64) *csi.CreateVolumeRequest {
 	return &csi.CreateVolumeRequest{Name: name, CapacityRange: &csi.CapacityRange{RequiredBytes: bytes},
@@ -60,6 +68,26 @@ func (d *Driver) Create(name string, bytes int64) (id string, err error) {
 	defer cancel()
 	resp, err := d.CreateVolume(ctx, CreateRequest(name, bytes))
 	return resp.GetVolume().GetVolumeId(), err
+}
+
+// CreateBlock makes a block volume and returns its ID.
+func (d *Driver) CreateBlock(name string, bytes int64) (id string, err error) {
+	ctx, cancel := callContext()
+	defer cancel()
+	req := CreateRequest(name, bytes)
+	req.VolumeCapabilities = []*csi.VolumeCapability{BlockCapability(SingleWriter)}
+	resp, err := d.CreateVolume(ctx, req)
+	return resp.GetVolume().GetVolumeId(), err
+}
+
+// PublishBlock makes the block volume a device at target, for one writing node.
+func (d *Driver) PublishBlock(id, target string) error {
+	ctx, cancel := callContext()
+	defer cancel()
+	req := PublishRequest(id, target, SingleWriter)
+	req.VolumeCapability = BlockCapability(SingleWriter)
+	_, err := d.NodePublishVolume(ctx, req)
+	return err
 }
 
 // Publish mounts the volume at target, for one writing node.

@@ -254,13 +254,11 @@ func resizeContents(t *testing.T, p *pool) {
 }
 
 func unsupported(t *testing.T, p *pool) {
-	block := volume("block")
-	block.Spec.AccessType = state.BlockAccess
 	snapshot := volume("snapshot")
 	snapshot.Spec.Source = &state.Source{Kind: state.FromSnapshot, ID: "nosuch"}
 	clone := volume("clone")
 	clone.Spec.Source = &state.Source{Kind: state.FromVolume, ID: "nosuch"}
-	for _, v := range []state.Volume{block, snapshot, clone} {
+	for _, v := range []state.Volume{snapshot, clone} {
 		err := p.Build(t.Context(), v)
 		if err == nil {
 			p.discard(t, v)

@@ -65,6 +65,8 @@ var groups = []group{
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: limitTests},
 	{tests: copyTests},
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: copyLimitTests},
+	// Last: what a removed image gives back, btrfs counts only later.
+	{tests: blockTests},
 }
 
 // Run runs the whole suite.

@@ -50,7 +50,10 @@ func (b *Backend) Features() backend.Features {
 }
 
 // Build makes an empty subvolume with the limit, mode and owner of v.Spec.
-func (b *Backend) Build(_ context.Context, v state.Volume) error {
+func (b *Backend) Build(ctx context.Context, v state.Volume) error {
+	if v.Spec.AccessType == state.BlockAccess {
+		return b.Backend.Build(ctx, v)
+	}
 	if err := plain.StartsEmpty(v); err != nil {
 		return err
 	}
@@ -64,6 +67,9 @@ func (b *Backend) Build(_ context.Context, v state.Volume) error {
 
 // Resize moves the volume's limit, and then writes the new size into its record.
 func (b *Backend) Resize(ctx context.Context, v state.Volume) error {
+	if v.Spec.AccessType == state.BlockAccess {
+		return b.Backend.Resize(ctx, v)
+	}
 	d, err := b.OpenDirectory(v)
 	if err != nil {
 		return err
@@ -101,7 +107,7 @@ func allowance(capacity int64) int64 { return 2<<20 + capacity/128 }
 // directories. Without quotas bytes are, too.
 func (b *Backend) Usage(ctx context.Context, v state.Volume) (state.Usage, error) {
 	u, err := b.Backend.Usage(ctx, v)
-	if err != nil || !b.qgroups.on {
+	if err != nil || !b.qgroups.on || v.Spec.AccessType == state.BlockAccess {
 		return u, err
 	}
 	d, err := b.OpenDirectory(v)

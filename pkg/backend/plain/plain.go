@@ -38,10 +38,10 @@ func New(p *pool.Pool) (*Backend, error) {
 // Features tells that nothing is enforced and nothing shared.
 func (b *Backend) Features() backend.Features { return backend.Features{Filesystem: b.filesystem} }
 
-// Serves returns nil if a pool of directories can make such a volume.
+// Serves returns nil if a pool can make such a volume as a copy.
 func Serves(v state.Volume) error {
 	if v.Spec.AccessType != state.MountAccess {
-		return state.Errorf(state.Unsupported, "pool %s serves no block volumes", v.Spec.Pool)
+		return state.Errorf(state.Unsupported, "pool %s makes no block volumes as copies of others", v.Spec.Pool)
 	}
 	return nil
 }
@@ -51,13 +51,17 @@ func StartsEmpty(v state.Volume) error {
 	if v.Spec.Source != nil {
 		return state.Errorf(state.Unsupported, "volume %s is to be made from a %s, and not empty", v.ID, v.Spec.Source.Kind)
 	}
-	return Serves(v)
+	return nil
 }
 
-// Build makes an empty directory with the mode and owner of v.Spec.
+// Build makes an empty directory with the mode and owner of v.Spec, or the image of a
+// block volume.
 func (b *Backend) Build(_ context.Context, v state.Volume) error {
 	if err := StartsEmpty(v); err != nil {
 		return err
+	}
+	if v.Spec.AccessType == state.BlockAccess {
+		return b.BuildImage(v)
 	}
 	return b.Pool.Build(v, Mkdir, func(d *os.File) error { return SetOwner(d, v) })
 }
@@ -82,8 +86,14 @@ func SetOwner(d *os.File, v state.Volume) error {
 // Place moves the volume to its place.
 func (b *Backend) Place(_ context.Context, v state.Volume) (string, error) { return b.Pool.Place(v) }
 
-// Resize writes the new size into the volume's record; there is no limit to move.
-func (b *Backend) Resize(_ context.Context, v state.Volume) error { return b.Relabel(v) }
+// Resize writes the new size into the volume's record; there is no limit to move. The
+// image of a block volume grows.
+func (b *Backend) Resize(_ context.Context, v state.Volume) error {
+	if v.Spec.AccessType == state.BlockAccess {
+		return b.GrowImage(v)
+	}
+	return b.Relabel(v)
+}
 
 // Discard moves the volume to the trash.
 func (b *Backend) Discard(_ context.Context, v state.Volume) error {

@@ -31,6 +31,9 @@ func (b *Backend) Usage(ctx context.Context, v state.Volume) (state.Usage, error
 	if err != nil {
 		return state.Usage{}, err
 	}
+	if v.Spec.AccessType == state.BlockAccess {
+		return b.ImageUsage(v, fs)
+	}
 	c, ok := b.counts.recent(v.ID)
 	if !ok {
 		if c, err = b.Count(ctx, v, countAtOnce); err != nil {

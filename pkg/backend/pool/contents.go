@@ -12,7 +12,7 @@ import (
 // Contents lists the pool, for the start-up scan.
 func (p *Pool) Contents(context.Context) (backend.Contents, error) {
 	var c backend.Contents
-	for name, set := range map[string]*map[string]struct{}{VolumesDir: &c.Volumes, SnapshotsDir: &c.Snapshots, BuildDir: &c.Building, TrashDir: &c.Trash} {
+	for name, set := range map[string]*map[string]struct{}{VolumesDir: &c.Volumes, ImagesDir: &c.Images, SnapshotsDir: &c.Snapshots, BuildDir: &c.Building, TrashDir: &c.Trash} {
 		names, err := namesIn(int(p.root.Fd()), name)
 		if err != nil {
 			return c, err

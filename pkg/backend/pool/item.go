@@ -15,6 +15,7 @@ type item struct {
 	home    *dir   // where it has its place, under its ID
 	path    string // of that place, relative to the pool
 	record  any    // what is kept with it
+	file    bool   // it is an image, not a directory
 }
 
 func (i item) String() string { return i.kind + " " + i.id }
@@ -27,8 +28,12 @@ func (i item) check() error {
 }
 
 func (p *Pool) volume(v state.Volume) item {
+	home := p.volumes
+	if v.Spec.AccessType == state.BlockAccess {
+		home = p.images
+	}
 	return item{kind: "volume", id: v.ID, uid: v.UID, phase: v.Status.Phase, passing: backend.PassingName(v),
-		home: p.volumes, path: backend.VolumePath(v.ID), record: v}
+		home: home, path: backend.PathOf(v), record: v, file: v.Spec.AccessType == state.BlockAccess}
 }
 
 func (p *Pool) snapshot(s state.Snapshot) item {

@@ -16,10 +16,10 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
-// Build makes the volume's directory in .tmp with mkdir, has fill give it what the
+// Build makes the volume's directory, or image, in .tmp with mkdir, has fill give it what the
 // backend adds (a limit, contents, an owner), writes the record on it and makes all
 // that durable. Leavings of an earlier attempt are moved to the trash first. It
-// refuses while volumes/ID is taken: that is not this volume, which was never placed,
+// refuses while the volume's place is taken: that is not this volume, which was never placed,
 // and Place could not replace it.
 func (p *Pool) Build(v state.Volume, mkdir func(dirfd int, name string) error, fill func(dir *os.File) error) error {
 	return p.buildItem(p.volume(v), mkdir, fill)
@@ -47,7 +47,11 @@ func (p *Pool) buildItem(i item, mkdir func(dirfd int, name string) error, fill 
 	if err != nil {
 		return full(fmt.Errorf("making %s: %w", filepath.Join(p.path, BuildDir, name), err))
 	}
-	fd, err := openDirAt(p.build.fd(), name)
+	flags := unix.O_RDONLY | unix.O_DIRECTORY
+	if i.file {
+		flags = unix.O_RDWR | unix.O_NONBLOCK
+	}
+	fd, err := openAt(p.build.fd(), name, flags|unix.O_NOFOLLOW)
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", filepath.Join(p.path, BuildDir, name), err)
 	}
@@ -82,7 +86,7 @@ func (p *Pool) buildItem(i item, mkdir func(dirfd int, name string) error, fill 
 func (p *Pool) Settle(context.Context) error {
 	// Into before out of: a directory that is in both is found again, one that is
 	// in neither is not. In order, a rename is one change.
-	dirs := []*dir{p.trash, p.volumes, p.snapshots, p.build}
+	dirs := []*dir{p.trash, p.volumes, p.images, p.snapshots, p.build}
 	if p.inOrder {
 		dirs = dirs[:1]
 	}
@@ -95,7 +99,7 @@ func (p *Pool) Settle(context.Context) error {
 	return nil
 }
 
-// Place moves what Build made to volumes/ID and returns that.
+// Place moves what Build made to its place and returns that.
 func (p *Pool) Place(v state.Volume) (string, error) { return p.place(p.volume(v)) }
 
 // PlaceSnapshot moves what BuildSnapshot made to snapshots/ID and returns that.
@@ -141,7 +145,7 @@ func (p *Pool) Relabel(v state.Volume) error {
 }
 
 // Discard moves the volume into the trash from wherever it is; there may be
-// nothing of it. A directory in volumes/ that is not this volume's is left alone:
+// nothing of it. What has its place, and is not this volume's, is left alone:
 // see isPlaced.
 func (p *Pool) Discard(v state.Volume) error { return p.discard(p.volume(v)) }
 

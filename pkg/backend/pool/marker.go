@@ -104,10 +104,10 @@ func Prepare(path, store string) error {
 	if err := checkXattrs(root); err != nil {
 		return err
 	}
-	for _, name := range []string{VolumesDir, SnapshotsDir, BuildDir, TrashDir} {
-		mode := uint32(0o711)
+	for _, name := range []string{VolumesDir, ImagesDir, SnapshotsDir, BuildDir, TrashDir} {
+		mode := uint32(dirMode)
 		if name == SnapshotsDir {
-			mode = 0o700 // see addSnapshots
+			mode = snapshotsMode
 		}
 		if err := unix.Mkdirat(int(root.Fd()), name, mode); err != nil && !errors.Is(err, unix.EEXIST) {
 			return fmt.Errorf("making %s of pool %s: %w", name, path, err)

@@ -21,10 +21,19 @@ import (
 // The directories of a pool.
 const (
 	VolumesDir   = "volumes"
+	ImagesDir    = "images"
 	SnapshotsDir = "snapshots"
 	BuildDir     = ".tmp"
 	TrashDir     = ".trash"
 )
+
+// dirMode lets nobody but root list a pool's directories, and everybody through to the
+// volume that is his.
+const dirMode = 0o711
+
+// snapshotsMode lets nobody but root in: what lies there is nobody's to use before it is
+// restored.
+const snapshotsMode = 0o700
 
 // Pool is an open pool directory.
 type Pool struct {
@@ -33,6 +42,7 @@ type Pool struct {
 
 	root      *os.File
 	volumes   *dir
+	images    *dir
 	snapshots *dir
 	build     *dir
 	trash     *dir
@@ -60,10 +70,12 @@ func Open(path string) (_ *Pool, err error) {
 	if p.marker, err = readMarker(int(root.Fd()), path); err != nil {
 		return nil, err
 	}
-	if err := addSnapshots(root); err != nil {
-		return nil, state.Errorf(state.NotReady, "pool %s: making %s: %w", path, SnapshotsDir, err)
+	for name, mode := range map[string]uint32{ImagesDir: dirMode, SnapshotsDir: snapshotsMode} {
+		if err := addDir(root, name, mode); err != nil {
+			return nil, state.Errorf(state.NotReady, "pool %s: making %s: %w", path, name, err)
+		}
 	}
-	for name, d := range map[string]**dir{VolumesDir: &p.volumes, SnapshotsDir: &p.snapshots, BuildDir: &p.build, TrashDir: &p.trash} {
+	for name, d := range map[string]**dir{VolumesDir: &p.volumes, ImagesDir: &p.images, SnapshotsDir: &p.snapshots, BuildDir: &p.build, TrashDir: &p.trash} {
 		fd, err := openDirAt(int(root.Fd()), name)
 		if err != nil {
 			return nil, state.Errorf(state.NotReady, "pool %s: %s is missing or no directory, though the pool carries a marker: %w", path, name, err)
@@ -74,10 +86,9 @@ func Open(path string) (_ *Pool, err error) {
 	return p, nil
 }
 
-// addSnapshots makes, durably, the directory that pools of older drivers lack. Nobody
-// but root gets into it: what lies there is nobody's to use before it is restored.
-func addSnapshots(root *os.File) error {
-	err := unix.Mkdirat(int(root.Fd()), SnapshotsDir, 0o700)
+// addDir makes, durably, a directory that pools of older drivers lack.
+func addDir(root *os.File, name string, mode uint32) error {
+	err := unix.Mkdirat(int(root.Fd()), name, mode)
 	if errors.Is(err, unix.EEXIST) || errors.Is(err, unix.EROFS) {
 		return nil // Open tells what is not there
 	}
@@ -95,7 +106,7 @@ func addSnapshots(root *os.File) error {
 // Close releases what the pool holds open.
 func (p *Pool) Close() error {
 	var errs []error
-	for _, d := range []*dir{p.volumes, p.snapshots, p.build, p.trash} {
+	for _, d := range []*dir{p.volumes, p.images, p.snapshots, p.build, p.trash} {
 		if d != nil {
 			errs = append(errs, d.Close())
 		}

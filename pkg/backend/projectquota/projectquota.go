@@ -133,7 +133,7 @@ func openRoot(p *pool.Pool) (*os.File, error) {
 // checkInherited refuses a pool whose directories are in a project themselves: the
 // kernel moves nothing of another project into such a directory (EXDEV).
 func checkInherited(root *os.File) error {
-	for _, name := range []string{pool.VolumesDir, pool.SnapshotsDir, pool.BuildDir, pool.TrashDir} {
+	for _, name := range []string{pool.VolumesDir, pool.ImagesDir, pool.SnapshotsDir, pool.BuildDir, pool.TrashDir} {
 		d, err := openAt(root, name, unix.O_RDONLY|unix.O_DIRECTORY)
 		if err != nil {
 			return err
