@@ -26,7 +26,7 @@ need_root = @[ "$$(id -u)" = 0 ] || { echo 'make $@ mounts filesystems and needs
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/hostpath-csi, a static binary
@@ -53,10 +53,11 @@ generate: $(controller_gen) ## Write the CustomResourceDefinitions and the copyi
 # The CRDs into a directory; the copying beside the types.
 generate = $(controller_gen) object crd paths=./pkg/state paths=./pkg/state/kube/v1alpha1 output:crd:dir=$(1)
 
+# Not tests/e2e/kube, but for its format: vet would compile all of Kubernetes once for each set of tags.
 .PHONY: lint
 lint: $(staticcheck) generated ## Check formatting, go vet, staticcheck, what is generated, and who imports whom
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	@for dir in $$(find . -name go.mod -printf '%h '); do \
+	@for dir in $$(find . -name go.mod -not -path './tests/e2e/kube/*' -printf '%h '); do \
 		for tags in "" crashtest quotavm kubestore; do \
 			echo "lint $$dir$${tags:+ -tags $$tags}"; \
 			(cd $$dir && go vet -tags "$$tags" ./... && $(CURDIR)/$(staticcheck) -tags "$$tags" ./...); \
@@ -106,6 +107,24 @@ vm: ## Test XFS and ext4 quota in a small virtual machine (root)
 kube-store: ## Test the records in Kubernetes against a real API server (KUBE=program)
 	@[ -x "$(KUBE)" ] || { echo 'make kube-store KUBE=PROGRAM: a program that is etcd, kube-apiserver or kubectl by its first argument' >&2; exit 1; }
 	HOSTPATH_CSI_TEST_KUBE=$(abspath $(KUBE)) go test -tags kubestore -count=1 $(TEST_FLAGS) ./pkg/state/kube
+
+.PHONY: cluster
+cluster: ## Leave a Kubernetes of three nodes up, on this machine (root; minutes the first time)
+	$(need_root)
+	@scripts/install-deps.sh e2e
+	@tests/e2e/cluster/up.sh
+	@echo 'use it: tests/e2e/cluster/kubectl get nodes; end it: make cluster-down'
+
+.PHONY: cluster-down
+cluster-down: ## End what make cluster left up
+	$(need_root)
+	@tests/e2e/cluster/down.sh
+
+.PHONY: cluster-smoke
+cluster-smoke: ## Bring that cluster up, see that it works, and take it down (root)
+	$(need_root)
+	@scripts/install-deps.sh e2e
+	@tests/e2e/smoke.sh
 
 .PHONY: bench
 bench: build ## Measure the driver over its socket (root; BENCH_FLAGS=--quick)

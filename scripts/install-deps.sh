@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the make targets need on Debian or Ubuntu, by purpose:
 #
-#	scripts/install-deps.sh [build|demo|test|vm|image]...    (none: all)
+#	scripts/install-deps.sh [build|demo|test|vm|image|e2e]...    (none: all)
 #
 # It asks for programs, not for packages: what is there, from wherever, stays as
 # it is, and nothing is said. Only what is missing is installed with apt-get.
@@ -13,13 +13,14 @@ demo=""
 test="gcc:gcc mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mount:mount losetup:mount prometheus:prometheus promtool:prometheus"
 vm="linux.uml:user-mode-linux mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs gcc:gcc"
 image="buildah:buildah busybox:busybox-static"
+e2e="containerd:containerd runc:runc busybox:busybox-static ip:iproute2 openssl:openssl mkfs.btrfs:btrfs-progs sysctl:procps mount:mount losetup:mount"
 
 say() { echo "install-deps: $*" >&2; }
 
 # Programs for root lie in directories that a user's PATH may not name.
 PATH=$PATH:/usr/local/go/bin:/usr/sbin:/sbin
 
-[ $# -gt 0 ] || set -- build demo test vm image
+[ $# -gt 0 ] || set -- build demo test vm image e2e
 wanted=$build
 for purpose in "$@"; do
 	case $purpose in
@@ -28,7 +29,8 @@ for purpose in "$@"; do
 	test) wanted+=" $test" ;;
 	vm) wanted+=" $vm" ;;
 	image) wanted+=" $image" ;;
-	*) say "no such purpose: $purpose (build, demo, test, vm, image)"; exit 2 ;;
+	e2e) wanted+=" $e2e" ;;
+	*) say "no such purpose: $purpose (build, demo, test, vm, image, e2e)"; exit 2 ;;
 	esac
 done
 
@@ -45,6 +47,10 @@ done
 # which gcc alone lacks.
 case " $* " in *" test "* | *" vm "*)
 	[ -e /usr/include/stdlib.h ] || packages+=(libc6-dev) ;;
+esac
+# Plugins are no programs on anybody's PATH.
+case " $* " in *" e2e "*)
+	[ -x /usr/lib/cni/bridge ] || packages+=(containernetworking-plugins) ;;
 esac
 [ ${#packages[@]} -gt 0 ] || exit 0
 

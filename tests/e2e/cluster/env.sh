@@ -1,0 +1,18 @@
+# Settings that the scripts of the cluster share; each reads this file first.
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+PATH=$PATH:/usr/local/go/bin:/usr/sbin:/sbin
+HERE=$root/tests/e2e/cluster
+RUN=$root/out/e2e             # all that the cluster writes; logs in log/
+NODES=${NODES:-3}
+NETNS=hostpath-csi-e2e        # the control plane and the bridge live in here
+BR=br0
+NET=10.88.0                   # the bridge is .1, node i is .(10+i)
+SVC=10.96.0.1                 # the address of the Service "kubernetes": on the bridge, so no kube-proxy is needed
+API=https://$SVC:443
+POD=10.244                    # node i's pods: 10.244.i.0/24
+CGROUP=hostpath-csi-e2e       # node i's cgroup: this name, a dash and its own
+# What is built is kept outside of the checkout, by all that goes into it: a fresh clone need not build again.
+BIN=${XDG_CACHE_HOME:-$HOME/.cache}/hostpath-csi/kube-$(cat "$root"/tests/e2e/kube/{go.mod,go.sum,main.go,tools.go} "$HERE/build.sh" | sha256sum | cut -c1-16)
+KUBE=$BIN/kube
+in_network() { nsenter --net="/run/netns/$NETNS" -- "$@"; }
+kubectl() { in_network "$KUBE" kubectl --kubeconfig="$RUN/admin.kubeconfig" "$@"; }
