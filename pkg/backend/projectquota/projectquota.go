@@ -145,7 +145,7 @@ func checkInherited(root *os.File) error {
 		}
 		if inherited {
 			return state.Errorf(state.Unsupported, "%s of the pool hands project %d on to what is in it, so that volumes cannot have projects of their own: "+
-				"run `chattr -p 0 -P` on the pool's directory and on %s, %s, %s and %s in it", name, id, pool.VolumesDir, pool.SnapshotsDir, pool.BuildDir, pool.TrashDir)
+				"run `chattr -p 0 -P` on the pool's directory and on %s, %s, %s, %s and %s in it", name, id, pool.VolumesDir, pool.ImagesDir, pool.SnapshotsDir, pool.BuildDir, pool.TrashDir)
 		}
 	}
 	return nil
