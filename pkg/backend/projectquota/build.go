@@ -13,7 +13,7 @@ import (
 // Build makes an empty directory with the limit, owner and mode that v asks for. Where
 // an earlier attempt left files of the same project, these count until they are purged.
 func (b *Backend) Build(ctx context.Context, v state.Volume) error {
-	if v.Status.QuotaID == 0 {
+	if v.Status.QuotaID == 0 || v.Spec.AccessType == state.BlockAccess { // an image's size is its limit
 		return b.Backend.Build(ctx, v)
 	}
 	if err := plain.StartsEmpty(v); err != nil {

@@ -4,6 +4,7 @@ package projectquota
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -43,17 +44,38 @@ func (a *asAgent) with(v state.Volume) state.Volume {
 	return v
 }
 
-func (a *asAgent) Build(ctx context.Context, v state.Volume) error {
-	if a.with(v).Status.QuotaID == 0 {
+// take gives the volume a project, unless it has one, or is an image, which needs none.
+func (a *asAgent) take(v state.Volume) (state.Volume, error) {
+	if v.Spec.AccessType != state.BlockAccess && a.with(v).Status.QuotaID == 0 {
 		id, err := a.QuotaIDs().Take()
 		if err != nil {
-			return err
+			return v, err
 		}
 		a.mu.Lock()
 		a.projects[v.UID] = id
 		a.mu.Unlock()
 	}
-	return a.Backend.Build(ctx, a.with(v))
+	return a.with(v), nil
+}
+
+func (a *asAgent) Build(ctx context.Context, v state.Volume) error {
+	v, err := a.take(v)
+	if err != nil {
+		return err
+	}
+	return a.Backend.Build(ctx, v)
+}
+
+func (a *asAgent) BuildFrom(ctx context.Context, v state.Volume, from *os.File, progress func(state.Progress)) error {
+	v, err := a.take(v)
+	if err != nil {
+		return err
+	}
+	return a.Backend.BuildFrom(ctx, v, from, progress)
+}
+
+func (a *asAgent) Footprint(ctx context.Context, v state.Volume) (int64, error) {
+	return a.Backend.Footprint(ctx, a.with(v))
 }
 
 func (a *asAgent) Resize(ctx context.Context, v state.Volume) error {
@@ -74,7 +96,10 @@ func (a *asAgent) Discard(ctx context.Context, v state.Volume) error {
 	if err := a.Backend.Discard(ctx, v); err != nil {
 		return err
 	}
-	return a.QuotaIDs().Release(a.with(v).Status.QuotaID)
+	if id := a.with(v).Status.QuotaID; id != 0 {
+		return a.QuotaIDs().Release(id)
+	}
+	return nil
 }
 
 func TestSuite(t *testing.T) {
