@@ -7,7 +7,8 @@
 //	  .hostpath-csi.json    marker: pool UUID, layout version, store UUID
 //	  volumes/ID/           a mount volume's data
 //	  images/ID             a block volume's data, a file
-//	  snapshots/ID/         a snapshot's data, 0700: what a volume held once
+//	  snapshots/ID          a snapshot's data, 0700: what a volume held once; a directory or an
+//	                        image, as the volume is
 //	  .tmp/ID.UID           being built: nobody was answered yet
 //	  .trash/ID.UID         being removed: the answer was given
 //
@@ -40,7 +41,8 @@
 //	          Deleting, and there is nothing left to discard.
 //	Purge     the trash is emptied in the background, however long that takes.
 //
-// A snapshot lives and dies by the same steps, with snapshots/ in the place of volumes/.
+// A snapshot lives and dies by the same steps, with snapshots/ in the place of volumes/;
+// while it is being copied, its record may say Copying.
 //
 // # What a copy is
 //
@@ -48,7 +50,8 @@
 // another volume (BuildFrom). A copy that a crash cut short is a leaving in .tmp as any
 // other, never placed. Once placed it is independent: its origin may be changed or removed.
 // While a copy is made, its origin must not be discarded; the agent sees to that. How the
-// copy relates to writes that go on in the origin is told by Features.AtomicSnapshots.
+// copy relates to writes that go on in the origin is told by Features.AtomicSnapshots; the
+// copy of a block volume is of one instant wherever blocks are shared, being one file.
 //
 // All methods may be called concurrently, for one volume only one at a time (the
 // agent sees to that). All but Purge, Footprint, Snapshot and BuildFrom return within the time of a few system calls
@@ -164,6 +167,8 @@ type Backend interface {
 	PlaceSnapshot(ctx context.Context, s state.Snapshot) (path string, err error)
 	DiscardSnapshot(ctx context.Context, s state.Snapshot) error
 	OpenSnapshot(s state.Snapshot) (*os.File, error)
+	// RelabelSnapshot makes s the record on the snapshot, durably.
+	RelabelSnapshot(s state.Snapshot) error
 	// Footprint returns how many bytes of the pool a snapshot of the volume takes, at
 	// most, now or as the volume is written to later.
 	Footprint(ctx context.Context, v state.Volume) (bytes int64, err error)

@@ -138,6 +138,13 @@ func snapshotIsExact(t *testing.T, p *pool) {
 	if r, err := p.ReadSnapshotRecord("snapshots/snap"); err != nil || r.UID != s.UID || r.Spec != s.Spec {
 		t.Errorf("the record on the snapshot: %+v, %v; want %+v", r, err, s)
 	}
+	s.Status.SizeBytes = 7
+	if err := p.RelabelSnapshot(s); err != nil {
+		t.Error(err)
+	}
+	if r, err := p.ReadSnapshotRecord("snapshots/snap"); err != nil || r.Status.SizeBytes != 7 {
+		t.Errorf("the record that was written anew: %+v, %v", r, err)
+	}
 }
 
 func restoreIsExact(t *testing.T, p *pool) {

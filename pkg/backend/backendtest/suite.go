@@ -67,6 +67,7 @@ var groups = []group{
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: copyLimitTests},
 	// Last: what a removed image gives back, btrfs counts only later.
 	{tests: blockTests},
+	{tests: blockCopyTests},
 }
 
 // Run runs the whole suite.

@@ -20,9 +20,9 @@ const iocSnapshotCreate = 0x50009417 // _IOW(0x94, 23, struct btrfs_ioctl_vol_ar
 //
 // Simple quotas count a block for the subvolume that wrote it. So with them the limit
 // holds what is written to the copy; what it shares with its source comes on top.
-func (b *Backend) BuildFrom(ctx context.Context, v state.Volume, from *os.File, _ func(state.Progress)) error {
-	if err := plain.Serves(v); err != nil {
-		return err
+func (b *Backend) BuildFrom(ctx context.Context, v state.Volume, from *os.File, progress func(state.Progress)) error {
+	if v.Spec.AccessType == state.BlockAccess {
+		return b.Backend.BuildFrom(ctx, v, from, progress)
 	}
 	return b.Pool.Build(v, snapshotOf(ctx, from), func(d *os.File) error {
 		if err := b.limit(d, v); err != nil {
@@ -35,7 +35,10 @@ func (b *Backend) BuildFrom(ctx context.Context, v state.Volume, from *os.File, 
 // Snapshot makes a subvolume as BuildFrom does. It could be a read-only one, but such a
 // one cannot be renamed into another directory; that nobody gets into snapshots/ (0700)
 // does what is needed.
-func (b *Backend) Snapshot(ctx context.Context, s state.Snapshot, from *os.File, _ func(state.Progress)) error {
+func (b *Backend) Snapshot(ctx context.Context, s state.Snapshot, from *os.File, progress func(state.Progress)) error {
+	if s.Spec.AccessType == state.BlockAccess {
+		return b.Backend.Snapshot(ctx, s, from, progress)
+	}
 	return b.BuildSnapshot(s, snapshotOf(ctx, from), func(*os.File) error {
 		return nil
 	})
@@ -44,7 +47,7 @@ func (b *Backend) Snapshot(ctx context.Context, s state.Snapshot, from *os.File,
 // Footprint is what the qgroup counts. A volume that began as a copy may hold blocks that
 // another's qgroup counts (see BuildFrom): for it the whole size is taken.
 func (b *Backend) Footprint(ctx context.Context, v state.Volume) (int64, error) {
-	if !b.qgroups.on {
+	if !b.qgroups.on || v.Spec.AccessType == state.BlockAccess { // an image is in no subvolume of its own
 		return b.Backend.Footprint(ctx, v)
 	}
 	if v.Spec.Source != nil {

@@ -47,10 +47,10 @@ func SetCopiedOwner(d *os.File, v state.Volume) error {
 	return nil
 }
 
-// BuildFrom makes a directory with the contents of another.
+// BuildFrom makes a directory, or an image, with the contents of another.
 func (b *Backend) BuildFrom(ctx context.Context, v state.Volume, from *os.File, progress func(state.Progress)) error {
-	if err := Serves(v); err != nil {
-		return err
+	if v.Spec.AccessType == state.BlockAccess {
+		return b.BuildImageFrom(ctx, v, from, progress)
 	}
 	return b.Pool.Build(v, Mkdir, func(d *os.File) error {
 		if err := CopyTree(ctx, from, d, progress); err != nil {
@@ -60,8 +60,11 @@ func (b *Backend) BuildFrom(ctx context.Context, v state.Volume, from *os.File, 
 	})
 }
 
-// Snapshot copies the volume's directory.
+// Snapshot copies the volume's directory or image.
 func (b *Backend) Snapshot(ctx context.Context, s state.Snapshot, from *os.File, progress func(state.Progress)) error {
+	if s.Spec.AccessType == state.BlockAccess {
+		return b.SnapshotImage(ctx, s, from, progress)
+	}
 	return b.BuildSnapshot(s, Mkdir, func(d *os.File) error {
 		if err := CopyTree(ctx, from, d, progress); err != nil {
 			return fmt.Errorf("snapshot %s: %w", s.ID, err)

@@ -38,14 +38,6 @@ func New(p *pool.Pool) (*Backend, error) {
 // Features tells that nothing is enforced and nothing shared.
 func (b *Backend) Features() backend.Features { return backend.Features{Filesystem: b.filesystem} }
 
-// Serves returns nil if a pool can make such a volume as a copy.
-func Serves(v state.Volume) error {
-	if v.Spec.AccessType != state.MountAccess {
-		return state.Errorf(state.Unsupported, "pool %s makes no block volumes as copies of others", v.Spec.Pool)
-	}
-	return nil
-}
-
 // StartsEmpty returns nil if Build may make the volume, which makes empty ones only.
 func StartsEmpty(v state.Volume) error {
 	if v.Spec.Source != nil {

@@ -14,12 +14,20 @@ import (
 // BuildImage is Build for a block volume: a file of exactly its size, all zeros. A thick
 // one has its blocks from the beginning; a discard of its user gives them back.
 func (p *Pool) BuildImage(v state.Volume) error {
+	return p.buildImage(v, func(*os.File) error { return nil })
+}
+
+// buildImage makes an image, has fill write what it begins with, and gives it its size.
+func (p *Pool) buildImage(v state.Volume, fill func(f *os.File) error) error {
 	if v.Spec.CapacityBytes <= 0 || v.Spec.CapacityBytes%backend.ImageUnit != 0 {
 		return state.Errorf(state.Invalid, "volume %s is to have %d bytes; a block volume takes a multiple of %d", v.ID, v.Spec.CapacityBytes, backend.ImageUnit)
 	}
 	return p.Build(v, makeImage, func(f *os.File) error {
 		if err := overwriteInPlace(f); err != nil {
 			return fmt.Errorf("image of volume %s: %w", v.ID, err)
+		}
+		if err := fill(f); err != nil {
+			return err
 		}
 		return extend(f, 0, v)
 	})

@@ -38,5 +38,5 @@ func (p *Pool) volume(v state.Volume) item {
 
 func (p *Pool) snapshot(s state.Snapshot) item {
 	return item{kind: "snapshot", id: s.ID, uid: s.UID, phase: s.Status.Phase, passing: backend.PassingName(s),
-		home: p.snapshots, path: backend.SnapshotPath(s.ID), record: s}
+		home: p.snapshots, path: backend.SnapshotPath(s.ID), record: s, file: s.Spec.AccessType == state.BlockAccess}
 }

@@ -128,8 +128,12 @@ func (p *Pool) taken(i item) error {
 }
 
 // Relabel writes the record on the volume's directory again, durably.
-func (p *Pool) Relabel(v state.Volume) error {
-	i := p.volume(v)
+func (p *Pool) Relabel(v state.Volume) error { return p.relabel(p.volume(v)) }
+
+// RelabelSnapshot is Relabel for a snapshot.
+func (p *Pool) RelabelSnapshot(s state.Snapshot) error { return p.relabel(p.snapshot(s)) }
+
+func (p *Pool) relabel(i item) error {
 	f, err := p.open(i, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return err
@@ -206,7 +210,7 @@ func (p *Pool) isPlaced(i item) bool {
 // Open returns the volume's directory (or image) with O_PATH.
 func (p *Pool) Open(v state.Volume) (*os.File, error) { return p.open(p.volume(v), unix.O_PATH) }
 
-// OpenSnapshot returns the snapshot's directory with O_PATH.
+// OpenSnapshot returns the snapshot's directory (or image) with O_PATH.
 func (p *Pool) OpenSnapshot(s state.Snapshot) (*os.File, error) {
 	return p.open(p.snapshot(s), unix.O_PATH)
 }

@@ -41,11 +41,8 @@ func (b *Backend) hold(d *os.File, v state.Volume) error {
 // BuildFrom makes the directory one of the volume's project before anything is copied
 // into it: what is made in it inherits the project, and the copy itself is limited.
 func (b *Backend) BuildFrom(ctx context.Context, v state.Volume, from *os.File, progress func(state.Progress)) error {
-	if v.Status.QuotaID == 0 {
+	if v.Status.QuotaID == 0 || v.Spec.AccessType == state.BlockAccess {
 		return b.Backend.BuildFrom(ctx, v, from, progress)
-	}
-	if err := plain.Serves(v); err != nil {
-		return err
 	}
 	if err := b.checkEnforced(v); err != nil {
 		return err
