@@ -14,49 +14,43 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 )
 
-// configOptions are the flags about the configuration file, of every role that has
-// volumes on its machine.
+// configOptions are the flags about the configuration file.
 type configOptions struct {
-	file       string
-	nodeLabels string
+	file string
 }
 
 func (o *configOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.file, "config", "", "configuration file, followed while it changes: pools, defaults of parameters, verbosity; see 'hostpath-csi config default'")
-	flags.StringVar(&o.nodeLabels, "node-labels", "", "labels of this node, as NAME=VALUE,..., by which the pools of --config are chosen")
 }
 
-// choosePools returns the pools of --pool flags, or those of the configuration file.
-func (o *configOptions) choosePools(flags []string, log *logOptions) ([]agent.PoolOptions, *liveConfig, error) {
+// choosePools returns the pools of --pool flags, or those that the configuration file
+// has for a node with these labels.
+func (o *configOptions) choosePools(flags []string, nodeLabels func() map[string]string, log *logOptions) ([]agent.PoolOptions, *liveConfig, error) {
 	switch {
-	case o.file == "" && o.nodeLabels != "":
-		return nil, nil, errors.New("--node-labels is given without --config, whose pools it chooses")
 	case o.file == "":
 		pools, err := parsePools(flags)
 		return pools, nil, err
 	case len(flags) > 0:
 		return nil, nil, errors.New("--pool and --config are both given; it takes one of them")
 	}
-	nodeLabels, err := parseNodeLabels(o.nodeLabels)
-	if err != nil {
-		return nil, nil, err
-	}
 	live, err := openConfig(o.file, nodeLabels, log)
 	if err != nil {
 		return nil, nil, err
 	}
-	return live.pools(), live, nil
+	pools, err := live.pools()
+	return pools, live, err
 }
 
-// liveConfig is the configuration file of a node, which may change while it runs.
+// liveConfig is the configuration file, which may change while the driver runs.
 type liveConfig struct {
 	*config.Live
-	nodeLabels map[string]string
+	// nodeLabels are those of this node, now; nil where no pool is used: the controller's.
+	nodeLabels func() map[string]string
 	log        *logOptions
 }
 
-// openConfig reads the file for a node with these labels.
-func openConfig(file string, nodeLabels map[string]string, log *logOptions) (*liveConfig, error) {
+// openConfig reads the file.
+func openConfig(file string, nodeLabels func() map[string]string, log *logOptions) (*liveConfig, error) {
 	if !filepath.IsAbs(file) {
 		return nil, fmt.Errorf("--config is %q; it takes an absolute path", file)
 	}
@@ -71,22 +65,40 @@ func openConfig(file string, nodeLabels map[string]string, log *logOptions) (*li
 
 // check refuses what is wrong on this node.
 func (l *liveConfig) check(c *config.Configuration) error {
-	pools, err := c.On(l.nodeLabels)
+	if l.nodeLabels == nil {
+		return nil
+	}
+	pools, err := c.On(l.nodeLabels())
 	if err != nil {
 		return err
 	}
 	return c.CheckPaths(pools)
 }
 
-// pools returns this node's pools, as the agent takes them.
-func (l *liveConfig) pools() []agent.PoolOptions {
-	chosen, _ := l.Current().On(l.nodeLabels) // check has found it right
+// pools returns this node's pools, as the agent takes them. A file that was right for
+// this node may not be for the labels that it has now.
+func (l *liveConfig) pools() ([]agent.PoolOptions, error) {
+	chosen, err := l.Current().On(l.nodeLabels())
+	if err != nil {
+		return nil, err
+	}
 	all := make([]agent.PoolOptions, len(chosen))
 	for i, p := range chosen {
 		all[i] = agent.PoolOptions{Name: p.Name, Path: p.Path, Labels: p.Labels, Cordoned: p.Cordoned, RequireMountPoint: p.RequireMountPoint,
 			ReserveBytes: p.Reserve.Bytes, ReservePercent: p.Reserve.Percent, Overcommit: p.Overcommit}
 	}
-	return all
+	return all, nil
+}
+
+// configure gives the agent the pools that there are now; where they are wrong, it
+// keeps those it has.
+func (l *liveConfig) configure(ctx context.Context, a *agent.Agent) {
+	pools, err := l.pools()
+	if err != nil {
+		klog.ErrorS(err, "The pools of the configuration are wrong for this node; the last good ones stay in force", "labels", l.nodeLabels())
+		return
+	}
+	a.Configure(ctx, pools)
 }
 
 // defaults are those of parameters, now.
@@ -99,8 +111,9 @@ func (l *liveConfig) applyLog() error {
 	return l.log.setVerbosity(l.log.verbosity)
 }
 
-// follow puts each change of the file in force until stop is called or ctx ends.
-func (l *liveConfig) follow(ctx context.Context, a *agent.Agent) (stop func()) {
+// follow puts each change of the file in force until stop is called or ctx ends; so it
+// calls changed.
+func (l *liveConfig) follow(ctx context.Context, changed func()) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var follower sync.WaitGroup
 	follower.Go(func() {
@@ -108,7 +121,7 @@ func (l *liveConfig) follow(ctx context.Context, a *agent.Agent) (stop func()) {
 			if err := l.applyLog(); err != nil {
 				klog.ErrorS(err, "The log's verbosity stays as it was")
 			}
-			a.Configure(ctx, l.pools())
+			changed()
 		})
 		if err != nil {
 			klog.ErrorS(err, "The configuration file cannot be followed; changes take a restart")

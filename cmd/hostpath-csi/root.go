@@ -22,7 +22,7 @@ the command line wins.`,
 		SilenceErrors:     true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
-	root.AddCommand(newStandaloneCommand(), newRecoverCommand(), newConfigCommand(), newVersionCommand())
+	root.AddCommand(newStandaloneCommand(), newControllerCommand(), newNodeCommand(), newRecoverCommand(), newConfigCommand(), newVersionCommand())
 	return root
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,7 +21,8 @@ const grace = 10 * time.Second
 type serveOptions struct {
 	endpoint       string
 	metricsAddress string
-	registry       string // the kubelet's; no flag of the controller
+	healthAddress  string
+	registry       string // the kubelet's; see addNodeFlags
 
 	// detail is what /readyz tells beside what it tells anyway; nil: nothing.
 	detail func() string
@@ -29,6 +31,12 @@ type serveOptions struct {
 func (o *serveOptions) addFlags(flags *pflag.FlagSet, endpoint string) {
 	flags.StringVar(&o.endpoint, "endpoint", endpoint, "socket to serve CSI on")
 	flags.StringVar(&o.metricsAddress, "metrics-address", "", "HOST:PORT to serve /metrics, /healthz and /readyz on (default: nowhere)")
+	flags.StringVar(&o.healthAddress, "health-address", "", "HOST:PORT to serve the gRPC health protocol on, for probes of the kubelet (default: on the endpoint alone)")
+}
+
+// addNodeFlags adds those of roles that a kubelet calls.
+func (o *serveOptions) addNodeFlags(flags *pflag.FlagSet) {
+	flags.StringVar(&o.registry, "plugin-registry", "", "the kubelet's directory of plugins, to register in (default: do not register)")
 }
 
 // serve answers calls until ctx ends, and then those in flight.
@@ -42,6 +50,9 @@ func (o *serveOptions) serve(ctx context.Context, s *driver.Server, offered []pr
 		return errors.Join(err, l.Close())
 	}
 	defer stopMetrics()
+	if err := o.serveHealth(s); err != nil {
+		return errors.Join(err, l.Close())
+	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	klog.InfoS("Serving", "endpoint", o.endpoint)
@@ -60,6 +71,23 @@ func (o *serveOptions) serve(ctx context.Context, s *driver.Server, offered []pr
 	klog.InfoS("Stopping; letting calls in flight end", "atMost", grace)
 	s.Stop(grace)
 	return <-served
+}
+
+// serveHealth answers probes until the server stops.
+func (o *serveOptions) serveHealth(s *driver.Server) error {
+	if o.healthAddress == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", o.healthAddress)
+	if err != nil {
+		return fmt.Errorf("--health-address: %w", err)
+	}
+	go func() {
+		if err := s.ServeHealth(l); err != nil {
+			klog.ErrorS(err, "Serving the health protocol ended", "address", o.healthAddress)
+		}
+	}()
+	return nil
 }
 
 // register makes the driver known to the kubelet, if there is one.

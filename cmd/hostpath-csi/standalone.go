@@ -27,8 +27,9 @@ type standaloneOptions struct {
 	serveOptions
 	nodeOptions
 	configOptions
-	stateDir string
-	log      logOptions
+	nodeLabels string
+	stateDir   string
+	log        logOptions
 }
 
 func newStandaloneCommand() *cobra.Command {
@@ -63,8 +64,9 @@ Needs root, and Linux 5.12 or newer.`,
 	o.serveOptions.addFlags(flags, "unix:///run/hostpath-csi/csi.sock")
 	o.nodeOptions.addFlags(flags)
 	o.configOptions.addFlags(flags)
+	flags.StringVar(&o.nodeLabels, "node-labels", "", "labels of this node, as NAME=VALUE,..., by which the pools of --config are chosen")
 	flags.StringVar(&o.stateDir, "state-dir", "", "directory of the embedded store (required)")
-	flags.StringVar(&o.registry, "plugin-registry", "", "the kubelet's directory of plugins, to register in (default: do not register)")
+	o.serveOptions.addNodeFlags(flags)
 	o.log.addFlags(flags)
 	return cmd
 }
@@ -78,7 +80,11 @@ func (o *standaloneOptions) run(ctx context.Context) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	pools, live, err := o.choosePools(o.pools, &o.log)
+	nodeLabels, err := parseNodeLabels(o.nodeLabels)
+	if err != nil {
+		return err
+	}
+	pools, live, err := o.choosePools(o.pools, func() map[string]string { return nodeLabels }, &o.log)
 	if err != nil {
 		return err
 	}
@@ -106,7 +112,7 @@ func (o *standaloneOptions) run(ctx context.Context) error {
 	defaults, offered := config.Builtin, slices.Concat(a.Collectors(), store.Collectors())
 	if live != nil {
 		defaults, offered, o.detail = live.defaults, append(offered, live), live.detail
-		defer live.follow(ctx, a)()
+		defer live.follow(ctx, func() { live.configure(ctx, a) })()
 	}
 	s := driver.NewServer(driver.Options{Version: version, Healthy: store.Healthy, Records: store.Volumes(), Volumes: store.Volumes(), Nodes: store.Nodes(),
 		Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes})
@@ -118,6 +124,9 @@ func (o *standaloneOptions) run(ctx context.Context) error {
 func (o *standaloneOptions) validate() error {
 	if err := o.nodeOptions.check(); err != nil {
 		return err
+	}
+	if o.file == "" && o.nodeLabels != "" {
+		return errors.New("--node-labels is given without --config, whose pools it chooses")
 	}
 	if !filepath.IsAbs(o.stateDir) {
 		return fmt.Errorf("--state-dir is %q; it takes an absolute path", o.stateDir)

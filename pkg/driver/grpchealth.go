@@ -13,8 +13,13 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
+// Liveness is the service of the gRPC health protocol that is well as long as the
+// process answers: for a probe that ends the process, which mends no pool and brings
+// no store back.
+const Liveness = "liveness"
+
 // healthServer is the gRPC health service (grpc.health.v1) for the whole server
-// (service ""): it looks when it is asked, as Probe does.
+// (service ""): it looks when it is asked, as Probe does. It knows Liveness, too.
 type healthServer struct {
 	healthpb.UnimplementedHealthServer
 	o    *Options
@@ -28,13 +33,16 @@ func newHealthServer(o *Options) *healthServer {
 
 func (h *healthServer) shutdown() { h.once.Do(func() { close(h.down) }) }
 
-func (h *healthServer) status(ctx context.Context) healthpb.HealthCheckResponse_ServingStatus {
+func (h *healthServer) status(ctx context.Context, service string) healthpb.HealthCheckResponse_ServingStatus {
 	select {
 	case <-h.down:
 		return healthpb.HealthCheckResponse_NOT_SERVING
 	default:
 	}
-	if h.o.well(ctx) != nil {
+	switch {
+	case service != "" && service != Liveness:
+		return healthpb.HealthCheckResponse_SERVICE_UNKNOWN
+	case service == "" && h.o.well(ctx) != nil:
 		return healthpb.HealthCheckResponse_NOT_SERVING
 	}
 	return healthpb.HealthCheckResponse_SERVING
@@ -42,10 +50,11 @@ func (h *healthServer) status(ctx context.Context) healthpb.HealthCheckResponse_
 
 // Check tells whether the server is well.
 func (h *healthServer) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
-	if req.GetService() != "" {
-		return nil, status.Errorf(codes.NotFound, "service %s: health is told for the whole server, service \"\"", state.Quote(req.GetService()))
+	now := h.status(ctx, req.GetService())
+	if now == healthpb.HealthCheckResponse_SERVICE_UNKNOWN {
+		return nil, status.Errorf(codes.NotFound, "service %s: health is told for the whole server, service \"\", and for %q", state.Quote(req.GetService()), Liveness)
 	}
-	return &healthpb.HealthCheckResponse{Status: h.status(ctx)}, nil
+	return &healthpb.HealthCheckResponse{Status: now}, nil
 }
 
 // watchEvery is how often Watch looks whether something changed.
@@ -57,10 +66,7 @@ func (h *healthServer) Watch(req *healthpb.HealthCheckRequest, stream grpc.Serve
 	defer tick.Stop()
 	last := healthpb.HealthCheckResponse_UNKNOWN
 	for {
-		now := healthpb.HealthCheckResponse_SERVICE_UNKNOWN
-		if req.GetService() == "" {
-			now = h.status(stream.Context())
-		}
+		now := h.status(stream.Context(), req.GetService())
 		if now != last {
 			if err := stream.Send(&healthpb.HealthCheckResponse{Status: now}); err != nil {
 				return err

@@ -21,6 +21,7 @@ import (
 // Server serves the CSI services on a socket.
 type Server struct {
 	grpc     *grpc.Server
+	probes   *grpc.Server // health alone, for ServeHealth
 	health   *healthServer
 	duration *prometheus.HistogramVec
 }
@@ -45,7 +46,10 @@ func NewServer(o Options) *Server {
 	if o.NodeID != "" {
 		csi.RegisterNodeServer(s.grpc, &node{id: o.NodeID, max: o.MaxVolumes, volumes: o.Records, disk: o.Disk, mounts: o.Mounts, inFlight: newInFlight()})
 	}
-	healthpb.RegisterHealthServer(s.grpc, s.health)
+	s.probes = grpc.NewServer()
+	for _, g := range []*grpc.Server{s.grpc, s.probes} {
+		healthpb.RegisterHealthServer(g, s.health)
+	}
 	reflection.Register(s.grpc)
 	return s
 }
@@ -56,10 +60,15 @@ func (s *Server) Collectors() []prometheus.Collector { return []prometheus.Colle
 // Serve answers calls until Stop.
 func (s *Server) Serve(l net.Listener) error { return s.grpc.Serve(l) }
 
+// ServeHealth answers the gRPC health service alone until Stop, where others than the
+// CO may ask, such as the kubelet's probes: they come by TCP.
+func (s *Server) ServeHealth(l net.Listener) error { return s.probes.Serve(l) }
+
 // Stop takes no new calls, lets those in flight end, and cuts off what is left
 // after the grace period.
 func (s *Server) Stop(grace time.Duration) {
 	s.health.shutdown()
+	defer s.probes.Stop()
 	timer := time.AfterFunc(grace, func() {
 		klog.InfoS("Calls in flight did not end in time; cutting them off", "after", grace)
 		s.grpc.Stop()

@@ -31,17 +31,19 @@ var mayImport = map[string][]string{
 	"backend": {"state", "crash", "mount", "quota"},
 	"agent":   {"state", "crash", "mount", "config", "backend"},
 	"driver":  {"state", "crash", "mount", "config"},
+	"cluster": {"state"},
 }
 
 // rpcModules are for pkg/driver, cmd and tests only.
 var rpcModules = []string{"google.golang.org/grpc", "github.com/container-storage-interface/spec"}
 
 // kubeModules are for the store that keeps its records in Kubernetes, pkg/state/kube,
-// and for cmd and tests: whoever else spoke to the API server would go past the records.
+// for what the driver sees of a cluster beside them, pkg/cluster, and for cmd and tests:
+// whoever else spoke to the API server would go past the records.
 // What apimachinery has for labels and quantities speaks to nobody, and is for all.
 var kubeModules = []string{"k8s.io/api", "k8s.io/apimachinery/pkg/apis", "k8s.io/apimachinery/pkg/runtime", "k8s.io/client-go", "sigs.k8s.io/controller-runtime"}
 
-const kubeStore = "pkg/state/kube"
+var kubeRooms = []string{"pkg/state/kube", "pkg/cluster"}
 
 // pkg is what `go list -json` tells about one package, as far as it matters here.
 type pkg struct {
@@ -91,6 +93,9 @@ func TestCheckComplains(t *testing.T) {
 		{"pkg/state", ours("cmd/hostpath-csi"), false},
 		{"pkg/state/kube", "k8s.io/client-go/rest", true},
 		{"pkg/state/kube/v1alpha1", "k8s.io/apimachinery/pkg/runtime", true},
+		{"pkg/cluster", "k8s.io/client-go/kubernetes", true},
+		{"pkg/cluster", ours("pkg/state/kube"), true},
+		{"pkg/cluster", ours("pkg/driver"), false},
 		{"cmd/hostpath-csi", "k8s.io/client-go/rest", true},
 		{"pkg/state", "k8s.io/apimachinery/pkg/apis/meta/v1", false},
 		{"pkg/driver", "k8s.io/client-go/rest", false},
@@ -137,8 +142,8 @@ func check(p pkg) (complaints []string) {
 		if from != "driver" && slices.ContainsFunc(rpcModules, func(m string) bool { return within(imported, m) }) {
 			complaints = append(complaints, fmt.Sprintf("%s imports %s: only pkg/driver speaks gRPC", path, imported))
 		}
-		if !within(path, kubeStore) && slices.ContainsFunc(kubeModules, func(m string) bool { return within(imported, m) }) {
-			complaints = append(complaints, fmt.Sprintf("%s imports %s: only %s speaks to Kubernetes", path, imported, kubeStore))
+		if !slices.ContainsFunc(kubeRooms, func(room string) bool { return within(path, room) }) && slices.ContainsFunc(kubeModules, func(m string) bool { return within(imported, m) }) {
+			complaints = append(complaints, fmt.Sprintf("%s imports %s: only %v speak to Kubernetes", path, imported, kubeRooms))
 		}
 		if !within(imported, module) {
 			continue

@@ -1,0 +1,122 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// sweepEvery is how often the records are looked through for those of nodes that are
+// gone, beside whenever a node goes.
+const sweepEvery = 15 * time.Second
+
+// Undertaker ends the records of nodes that were taken out of the cluster, in the place
+// of their agents. It ends what nobody needs:
+//
+//	a volume or snapshot whose deletion was asked for  its data is out of reach, for good
+//	one that was never ready                           nobody was told of it
+//	the node's own record, and its Lease               when it has no other records
+//
+// All others stay: they say what was on the node. Should the node return, what has
+// no record is reported there as an orphan, and not served.
+type Undertaker struct {
+	Nodes     *Nodes
+	Namespace string // of the Leases
+	Store     state.Store
+}
+
+// Run looks until ctx ends.
+func (u *Undertaker) Run(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := u.sweep(ctx); err != nil && ctx.Err() == nil {
+			klog.ErrorS(err, "The records of nodes that are gone could not all be ended; it is tried again")
+		}
+		select {
+		case <-tick.C:
+		case <-u.Nodes.left:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (u *Undertaker) sweep(ctx context.Context) error {
+	gone := make(map[string]bool)
+	isGone := func(node string) (bool, error) {
+		if known, ok := gone[node]; ok {
+			return known, nil
+		}
+		is, err := u.Nodes.Gone(ctx, node)
+		if err == nil {
+			gone[node] = is
+		}
+		return is, err
+	}
+	held := make(map[string]bool) // nodes that have other records
+	volumes := end(ctx, u.Store.Volumes(), isGone, held, "volume",
+		func(s state.VolumeSpec) string { return s.Node }, func(s state.VolumeStatus) state.Phase { return s.Phase })
+	snapshots := end(ctx, u.Store.Snapshots(), isGone, held, "snapshot",
+		func(s state.SnapshotSpec) string { return s.Node }, func(s state.SnapshotStatus) state.Phase { return s.Phase })
+	return errors.Join(volumes, snapshots, u.endNodes(ctx, isGone, held))
+}
+
+// end finalizes the records of one kind that nobody needs, and notes down the nodes
+// of the others.
+func end[S, U any](ctx context.Context, records state.Owned[S, U], isGone func(string) (bool, error), held map[string]bool,
+	kind string, nodeOf func(S) string, phaseOf func(U) state.Phase) error {
+	all, _, err := records.List(ctx, state.Page{})
+	if err != nil {
+		return err
+	}
+	var errs error
+	for _, r := range all {
+		node := nodeOf(r.Spec)
+		is, err := isGone(node)
+		if err != nil {
+			errs = errors.Join(errs, err)
+		}
+		answered := phaseOf(r.Status) != "" && phaseOf(r.Status) != state.Pending && phaseOf(r.Status) != state.Failed
+		if !is || answered && r.DeletedAt == nil {
+			held[node] = true
+			continue
+		}
+		if err := records.Finalize(ctx, r.ID, r.UID); err != nil && state.ReasonOf(err) != state.NotFound {
+			held[node] = true
+			errs = errors.Join(errs, fmt.Errorf("ending the record of %s %s: %w", kind, r.ID, err))
+			continue
+		}
+		klog.InfoS("A record of a node that is gone was ended; what its disk holds of it is out of reach", "kind", kind, "id", r.ID, "node", node, "deleted", r.DeletedAt != nil)
+	}
+	return errs
+}
+
+func (u *Undertaker) endNodes(ctx context.Context, isGone func(string) (bool, error), held map[string]bool) error {
+	nodes, _, err := u.Store.Nodes().List(ctx, state.Page{})
+	if err != nil {
+		return err
+	}
+	var errs error
+	for _, n := range nodes {
+		if held[n.ID] {
+			continue
+		}
+		if is, err := isGone(n.ID); err != nil || !is {
+			errs = errors.Join(errs, err)
+			continue
+		}
+		if err := u.Store.Nodes().Finalize(ctx, n.ID, n.UID); err != nil && state.ReasonOf(err) != state.NotFound {
+			errs = errors.Join(errs, fmt.Errorf("ending the record of node %s: %w", n.ID, err))
+			continue
+		}
+		errs = errors.Join(errs, u.Nodes.forget(ctx, u.Namespace, n.ID))
+		klog.InfoS("The record of a node that is gone was ended", "node", n.ID)
+	}
+	return errs
+}

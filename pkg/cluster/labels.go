@@ -1,0 +1,71 @@
+package cluster
+
+import (
+	"context"
+	"maps"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// Labels are those of one Node object, as they are now.
+type Labels struct {
+	// Changed holds a token when they have changed.
+	Changed chan struct{}
+
+	mu  sync.Mutex
+	now map[string]string
+}
+
+// WatchLabels returns once the labels of a node are known. It learns of changes until
+// ctx ends. While there is no such node, it has the labels it had last.
+func WatchLabels(ctx context.Context, client kubernetes.Interface, node string) (*Labels, error) {
+	l := &Labels{Changed: make(chan struct{}, 1)}
+	only := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, node).String()
+	}))
+	taken, err := follow(only.Core().V1().Nodes().Informer(), func(obj any, gone bool) {
+		if !gone {
+			l.take(obj)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	only.StartWithContext(ctx)
+	if !cache.WaitForCacheSync(ctx.Done(), taken) {
+		return nil, state.Errorf(state.Unavailable, "reading the labels of node %s: %w", node, ctx.Err())
+	}
+	return l, nil
+}
+
+func (l *Labels) take(obj any) {
+	node, ok := obj.(*corev1.Node)
+	if !ok {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if maps.Equal(l.now, node.Labels) {
+		return
+	}
+	l.now = maps.Clone(node.Labels)
+	select {
+	case l.Changed <- struct{}{}:
+	default:
+	}
+}
+
+// Now returns the labels as they are.
+func (l *Labels) Now() map[string]string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.now)
+}
