@@ -28,8 +28,8 @@ func newRecoverCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "recover",
 		Short: "Rebuild a lost or damaged store from the volumes on the disk",
-		Long: `Rebuild the store in --state-dir from the records that the volumes themselves carry,
-and list what was found. A store that is damaged is moved aside, not removed. Volumes
+		Long: `Rebuild the store in --state-dir from the records that the volumes and snapshots themselves
+carry, and list what was found. A store that is damaged is moved aside, not removed. Volumes
 and their contents are not touched; directories without a record stay where they are
 and are listed as orphans. It can be repeated.
 
@@ -68,7 +68,7 @@ func (o *recoverOptions) run(ctx context.Context, out, progress io.Writer) error
 	if err != nil {
 		return err
 	}
-	found, err := agent.Recover(ctx, agent.RecoverOptions{Pools: pools, Volumes: store.Volumes(), Nodes: store.Nodes(), Store: store.UUID(), NodeID: o.nodeID,
+	found, err := agent.Recover(ctx, agent.RecoverOptions{Pools: pools, Volumes: store.Volumes(), Snapshots: store.Snapshots(), Nodes: store.Nodes(), Store: store.UUID(), NodeID: o.nodeID,
 		Progress: func(pool string, done, of int) {
 			fmt.Fprintf(progress, "pool %s: %d of %d directories\n", pool, done, of)
 		}})

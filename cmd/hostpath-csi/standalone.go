@@ -97,7 +97,7 @@ func (o *standaloneOptions) run(ctx context.Context) error {
 	}
 	defer closing("the store", store.Close)
 
-	a := agent.New(agent.Options{NodeID: o.nodeID, Pools: pools, Volumes: store.Volumes(), Nodes: store.Nodes(),
+	a := agent.New(agent.Options{NodeID: o.nodeID, Pools: pools, Volumes: store.Volumes(), Snapshots: store.Snapshots(), Nodes: store.Nodes(),
 		Store: store.UUID(), CallersShareProcess: true})
 	if err := a.Attach(ctx); err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
-// reserve promises bytes of the pool to a volume, or says that there is no room.
+// reserve promises bytes of the pool to a volume or snapshot, or says that there is no room.
 // It is the one place where room is given out, so that concurrent creations never
 // give the same room twice.
 func (p *nodePool) reserve(ctx context.Context, b backend.Backend, bytes int64) error {
@@ -29,7 +29,7 @@ func (p *nodePool) reserve(ctx context.Context, b backend.Backend, bytes int64) 
 	return nil
 }
 
-// release gives back what reserve promised, or what a removed volume had.
+// release gives back what reserve promised, or what a removed volume or snapshot had.
 func (p *nodePool) release(bytes int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -41,6 +41,13 @@ func (p *nodePool) countReady(by int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.volumes += by
+}
+
+// countSnapshots keeps the number of snapshots that are Ready.
+func (p *nodePool) countSnapshots(by int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.snapshots += by
 }
 
 // available is what new volumes may be given, in bytes: what may be promised less

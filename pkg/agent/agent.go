@@ -1,9 +1,9 @@
-// Package agent makes a node's disk what the records of its volumes say, and
+// Package agent makes a node's disk what the records of its volumes and snapshots say, and
 // writes into their status what it saw. It is the volume logic, once: a new
 // volume, a retry and the recovery after a crash are the same reconciliation.
 //
 //	start   attach the pools ─► scan them against the records ─► reconcile what is unfinished
-//	run     every changed record ─► create | resize | remove
+//	run     every changed record ─► create | resize | copy | remove
 //	        every few seconds    ─► are the pools still there? refused ones: now?
 //	        in the background    ─► empty the trash, report the node's pools
 //
@@ -40,6 +40,12 @@ type Volumes interface {
 	Keep(ctx context.Context, id, uid string) error
 }
 
+// Snapshots is to snapshots what Volumes is to volumes.
+type Snapshots interface {
+	state.ObservedSnapshots
+	Keep(ctx context.Context, id, uid string) error
+}
+
 // Options say what an agent works on.
 type Options struct {
 	// NodeID is the node whose records are reconciled.
@@ -49,6 +55,9 @@ type Options struct {
 	// Volumes and Nodes are the records.
 	Volumes Volumes
 	Nodes   state.OwnedNodes
+	// Snapshots are those of snapshots; nil: none are taken, and those on the disk are
+	// orphans.
+	Snapshots Snapshots
 	// Store is the UUID of the store that keeps the records.
 	Store string
 	// CallersShareProcess tells that nobody waits any more for what an earlier
@@ -95,7 +104,9 @@ type Agent struct {
 	// started tells what an earlier process left from what is asked for now.
 	started   time.Time
 	publishes Publishes
-	queue     *queue
+	queue     *queue // of volumes
+	snapshots *queue // of snapshots
+	copies    *copies
 	finalizer *finalizer
 	report    *reporter
 	metrics   *metrics
@@ -120,7 +131,9 @@ func New(o Options) *Agent {
 		a.pools.put(newPool(po))
 	}
 	a.queue = newQueue(parallel, a.reconcile)
-	a.finalizer = newFinalizer(a)
+	a.snapshots = newQueue(parallel, a.reconcileSnapshot)
+	a.copies = newCopies()
+	a.finalizer = newFinalizer()
 	a.report = &reporter{agent: a, kick: make(chan struct{}, 1)}
 	a.metrics = newMetrics(a)
 	return a
@@ -172,6 +185,16 @@ func (a *Agent) Start(publishes Publishes) {
 			}
 		}
 	})
+	if a.o.Snapshots != nil {
+		changes := a.o.Snapshots.Watch(ctx)
+		a.work.Go(func() {
+			for e := range changes {
+				if !e.Gone && e.Object.Spec.Node == a.o.NodeID && unfinishedSnapshot(e.Object) {
+					a.snapshots.add(e.Object.ID)
+				}
+			}
+		})
+	}
 	a.resume()
 	a.work.Go(func() { a.report.run(ctx) })
 	a.work.Go(func() { a.inspect(ctx) })
@@ -184,7 +207,7 @@ func (a *Agent) Start(publishes Publishes) {
 }
 
 // Stop lets the work in hand end and releases the pools. Background removals stop
-// where they are; the next start goes on with them.
+// where they are; the next start goes on with them. Copies are called off.
 func (a *Agent) Stop() {
 	if a.stop != nil {
 		a.stop()
@@ -193,6 +216,8 @@ func (a *Agent) Stop() {
 	a.stopped = true
 	a.configuring.Unlock()
 	a.queue.close()
+	a.snapshots.close()
+	a.copies.close()
 	if a.finalized != nil {
 		close(a.finalized)
 	}

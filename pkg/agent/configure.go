@@ -100,30 +100,24 @@ func (p *nodePool) admit() error {
 	return nil
 }
 
-// removeEmpty lets go of a pool that is drained and has no volumes any more, in the
+// removeEmpty lets go of a pool that is drained and has no volumes and snapshots any more, in the
 // records or in the trash. Its directory and marker stay, so that it can be had again.
 //
 // Durable step: the name is taken out of the node's record, so that another pool may
 // have it. A crash before that leaves the name, and the pool's UUID is wanted there.
 func (a *Agent) removeEmpty(ctx context.Context, p *nodePool) error {
 	p.mu.Lock()
-	volumes := p.volumes
+	has := p.volumes > 0 || p.snapshots > 0
 	p.mu.Unlock()
-	if volumes > 0 {
-		return nil
+	var err error
+	if !has {
+		has, err = contains(ctx, a.o.Volumes, func(v state.Volume) bool { return v.Spec.Node == a.o.NodeID && v.Spec.Pool == p.o.Name })
 	}
-	for page := (state.Page{Limit: scanPage}); ; {
-		records, next, err := a.o.Volumes.List(ctx, page)
-		if err != nil {
-			return err
-		}
-		if slices.ContainsFunc(records, func(v state.Volume) bool { return v.Spec.Node == a.o.NodeID && v.Spec.Pool == p.o.Name }) {
-			return nil
-		}
-		if next == "" {
-			break
-		}
-		page.After = next
+	if !has && err == nil && a.o.Snapshots != nil {
+		has, err = contains(ctx, a.o.Snapshots, func(s state.Snapshot) bool { return s.Spec.Node == a.o.NodeID && s.Spec.Pool == p.o.Name })
+	}
+	if has || err != nil {
+		return err
 	}
 	if b := p.backend(); b != nil {
 		if trash, err := b.Trash(ctx); err != nil || len(trash) > 0 {
@@ -148,11 +142,20 @@ func (a *Agent) removeEmpty(ctx context.Context, p *nodePool) error {
 	return nil
 }
 
+// contains tells whether one of the records is such.
+func contains[S, U any](ctx context.Context, records state.Records[S, U], such func(state.Object[S, U]) bool) (found bool, err error) {
+	err = each(ctx, records, func(obj state.Object[S, U]) error {
+		found = found || such(obj)
+		return nil
+	})
+	return found, err
+}
+
 // close has the pool promise nothing any more, unless something was promised of it.
 func (p *nodePool) close() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.b != nil && (p.allocated > 0 || p.volumes > 0) {
+	if p.b != nil && (p.allocated > 0 || p.volumes > 0 || p.snapshots > 0) {
 		return false
 	}
 	p.b, p.refused = nil, state.Errorf(state.NotReady, "pool %s was let go: %s", p.o.Name, p.draining)

@@ -9,16 +9,19 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
+// lives counts the records of all kinds: no two have one UID.
+var lives atomic.Int64
+
 // records are a store's records of one kind, in memory.
 type records[S, U any] struct {
 	mu     sync.Mutex
 	byID   map[string]state.Object[S, U]
-	lives  int
 	wakes  map[chan struct{}]string
 	events map[chan state.Event[S, U]]struct{}
 	// fail, if set, may refuse a call.
@@ -142,8 +145,7 @@ func (r *records[S, U]) Create(ctx context.Context, id string, spec S) (obj stat
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lives++
-	obj.ID, obj.UID, obj.Generation, obj.CreatedAt, obj.Spec = id, fmt.Sprintf("%032x", r.lives), 1, time.Now().UTC(), spec
+	obj.ID, obj.UID, obj.Generation, obj.CreatedAt, obj.Spec = id, fmt.Sprintf("%032x", lives.Add(1)), 1, time.Now().UTC(), spec
 	r.put(obj, false)
 	return copied(obj), nil
 }

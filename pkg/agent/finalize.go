@@ -12,33 +12,39 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
-// finalizer ends the records of volumes whose deletion has been answered. Nobody
+// finalizer ends the records of volumes and snapshots whose deletion has been answered. Nobody
 // waits for that, so it gathers them for a moment and has one fsync serve all: an
 // fsync for each would hold up those that are waited for.
 type finalizer struct {
-	agent *Agent
-	kick  chan struct{} // of capacity one
+	kick chan struct{} // of capacity one
 
 	mu   sync.Mutex
 	todo map[string]discarded // by UID, until its record is gone
 }
 
+// discarded is a volume, or a snapshot, whose deletion has been answered.
 type discarded struct {
-	v state.Volume
-	b backend.Backend
+	b        backend.Backend
+	uid      string
+	finalize func(ctx context.Context) error
+	log      []any // keys and values that name it
+}
+
+func (a *Agent) discardedVolume(b backend.Backend, v state.Volume) discarded {
+	return discarded{b, v.UID, func(ctx context.Context) error { return a.finalize(ctx, b, v) }, []any{"volumeID", v.ID, "pool", v.Spec.Pool}}
 }
 
 // settlePause is how long deletions are gathered.
 const settlePause = 25 * time.Millisecond
 
-func newFinalizer(a *Agent) *finalizer {
-	return &finalizer{agent: a, kick: make(chan struct{}, 1), todo: map[string]discarded{}}
+func newFinalizer() *finalizer {
+	return &finalizer{kick: make(chan struct{}, 1), todo: map[string]discarded{}}
 }
 
-// add has the record of a discarded volume ended soon.
-func (f *finalizer) add(b backend.Backend, v state.Volume) {
+// add has the record of what was discarded ended soon.
+func (f *finalizer) add(d discarded) {
 	f.mu.Lock()
-	f.todo[v.UID] = discarded{v, b}
+	f.todo[d.uid] = d
 	f.mu.Unlock()
 	f.soon()
 }
@@ -99,15 +105,15 @@ func (f *finalizer) round() bool {
 	for _, d := range round {
 		err := settled[d.b]
 		if err == nil {
-			err = f.agent.finalize(ctx, d.b, d.v)
+			err = d.finalize(ctx)
 		}
 		if err != nil {
 			all = false
-			klog.ErrorS(err, "Ending the record of a deleted volume failed; it will be tried again", "volumeID", d.v.ID, "pool", d.v.Spec.Pool)
+			klog.ErrorS(err, "Ending the record of what was deleted failed; it will be tried again", d.log...)
 			continue
 		}
 		f.mu.Lock()
-		delete(f.todo, d.v.UID)
+		delete(f.todo, d.uid)
 		f.mu.Unlock()
 	}
 	return all

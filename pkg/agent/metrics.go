@@ -42,14 +42,16 @@ var (
 	descSize      = perPool("hostpath_csi_pool_size_bytes", "Size of the pool's filesystem.")
 	descEnforces  = perPool("hostpath_csi_pool_enforces_limits", "1 if the pool's filesystem holds volumes to their size, else 0.")
 	descFree      = perPool("hostpath_csi_pool_free_bytes", "Free bytes of the pool's filesystem.")
-	descAllocated = perPool("hostpath_csi_pool_allocated_bytes", "Sum of the capacities of the pool's volumes.")
+	descAllocated = perPool("hostpath_csi_pool_allocated_bytes", "Sum of the capacities of the pool's volumes, and of what its snapshots may take.")
 	descAvailable = perPool("hostpath_csi_pool_available_bytes", "What new volumes of the pool may be given.")
 	descReserved  = perPool("hostpath_csi_pool_reserved_bytes", "What is never handed out of the pool.")
 	descCordoned  = perPool("hostpath_csi_pool_cordoned", "1 if the pool takes no new volumes, else 0.")
 	descVolumes   = perPool("hostpath_csi_pool_volumes", "Volumes of the pool that are ready.")
+	descSnapshots = perPool("hostpath_csi_pool_snapshots", "Snapshots of the pool that are ready.")
 	descOrphans   = perPool("hostpath_csi_pool_orphans", "Directories of the pool that no record speaks of.")
 	descBacklog   = perPool("hostpath_csi_trash_entries", "Deleted volumes whose contents are still being removed.")
 	descReconcile = prometheus.NewDesc("hostpath_csi_reconciling_volumes", "Volumes being reconciled, or waiting for it.", nil, nil)
+	descCopies    = prometheus.NewDesc("hostpath_csi_copies", "Snapshots, restores and clones being copied, or waiting for their turn.", nil, nil)
 )
 
 // Collectors returns what the agent offers to Prometheus.
@@ -60,7 +62,7 @@ func (a *Agent) Collectors() []prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descUsable, descCordoned, descEnforces, descSize, descFree, descAllocated, descReserved, descAvailable,
-		descVolumes, descOrphans, descBacklog, descReconcile} {
+		descVolumes, descSnapshots, descOrphans, descBacklog, descReconcile, descCopies} {
 		ch <- d
 	}
 }
@@ -71,6 +73,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	gauge(descReconcile, float64(m.agent.queue.length()))
+	gauge(descCopies, float64(m.agent.copies.length()))
 	for _, st := range m.agent.poolStatuses(context.Background()) {
 		gauge(descUsable, zeroOrOne(st.Usable()), st.Name)
 		gauge(descCordoned, zeroOrOne(st.Cordoned != ""), st.Name)
@@ -86,9 +89,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 			continue
 		}
 		p.mu.Lock()
-		volumes, backlog := p.volumes, p.backlog
+		volumes, snapshots, backlog := p.volumes, p.snapshots, p.backlog
 		p.mu.Unlock()
 		gauge(descVolumes, float64(volumes), st.Name)
+		gauge(descSnapshots, float64(snapshots), st.Name)
 		gauge(descBacklog, float64(backlog), st.Name)
 	}
 }

@@ -28,21 +28,23 @@ type nodePool struct {
 	uuid      string
 	refused   error // why b is nil
 	gone      error // why a pool in use cannot be used now
-	allocated int64 // bytes promised to volumes, those being built included
+	allocated int64 // bytes promised to volumes and snapshots, those being built included
 	volumes   int   // of them, those that are Ready
+	snapshots int   // that are Ready
 	orphans   []string
 	backlog   int    // entries of .trash that wait for their removal
 	draining  string // why the pool takes no new volumes and is to go; "": it stays
-	// unfinished are the volumes that the scan found in the midst of something.
-	unfinished []string
+	// unfinished are the volumes and snapshots that the scan found in the midst of something.
+	unfinished, unfinishedSnapshots []string
 
+	copying     chan struct{}       // holds one thing for each copy that is being made
 	purgeWanted chan struct{}       // of capacity one
 	held        map[string]struct{} // entries of the trash that are not to be removed yet
 }
 
 func newPool(o PoolOptions) *nodePool {
 	o.Overcommit = overcommitOf(o)
-	return &nodePool{o: o, purgeWanted: make(chan struct{}, 1), held: map[string]struct{}{},
+	return &nodePool{o: o, copying: make(chan struct{}, parallelCopies), purgeWanted: make(chan struct{}, 1), held: map[string]struct{}{},
 		refused: state.Errorf(state.NotReady, "pool %s was not looked at yet", o.Name)}
 }
 
@@ -105,7 +107,7 @@ func (a *Agent) attach(ctx context.Context, p *nodePool) error {
 	a.metrics.purged.WithLabelValues(p.o.Name) // a counter that is scraped from zero on has rates
 	f := b.Features()
 	klog.InfoS("Pool in use", "pool", p.o.Name, "path", p.o.Path, "uuid", uuid, "filesystem", f.Filesystem,
-		"enforcesLimits", f.EnforcesLimits, "volumes", p.volumes, "orphans", len(p.orphans))
+		"enforcesLimits", f.EnforcesLimits, "volumes", p.volumes, "snapshots", p.snapshots, "orphans", len(p.orphans))
 	return nil
 }
 

@@ -222,6 +222,7 @@ func TestMetrics(t *testing.T) {
 		w.create("a", 10*mib)
 		w.create("b", 20*mib)
 		w.delete("a")
+		snap := w.snap("s", w.get("b"))
 		registry := prometheus.NewPedanticRegistry()
 		for _, c := range w.agent.Collectors() {
 			w.must(registry.Register(c))
@@ -240,7 +241,8 @@ func TestMetrics(t *testing.T) {
 		}
 		for name, want := range map[string]float64{
 			"hostpath_csi_pool_usable default": 1, "hostpath_csi_pool_usable broken": 0,
-			"hostpath_csi_pool_size_bytes default": diskBytes, "hostpath_csi_pool_allocated_bytes default": 20 * mib,
+			"hostpath_csi_pool_size_bytes default": diskBytes, "hostpath_csi_pool_allocated_bytes default": float64(20*mib + snap.Status.UsedBytes),
+			"hostpath_csi_pool_snapshots default": 1, "hostpath_csi_copies": 0,
 			"hostpath_csi_pool_volumes default": 1, "hostpath_csi_trash_entries default": 0,
 			"hostpath_csi_trash_removed_inodes_total default": 1, "hostpath_csi_reconciling_volumes": 0,
 		} {

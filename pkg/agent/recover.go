@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -45,7 +46,9 @@ const (
 type RecoverOptions struct {
 	Pools   []PoolOptions
 	Volumes state.Owned[state.VolumeSpec, state.VolumeStatus]
-	Nodes   state.OwnedNodes
+	// Snapshots are those of snapshots.
+	Snapshots state.Owned[state.SnapshotSpec, state.SnapshotStatus]
+	Nodes     state.OwnedNodes
 	// Store is the UUID of the store that keeps Volumes.
 	Store string
 	// NodeID replaces the node that the records name, if it is not "".
@@ -57,7 +60,7 @@ type RecoverOptions struct {
 // recoverParallel is how many volumes share a commit while records are written.
 const recoverParallel = 64
 
-// Recover writes into a store the records that the volumes on the disk carry, and
+// Recover writes into a store the records that the volumes and snapshots on the disk carry, and
 // makes the pools that store's. It removes nothing, and can be repeated.
 //
 // Durable steps: each record, as Ready; the record on the volume, with the UID of
@@ -97,6 +100,9 @@ func (o *RecoverOptions) pool(ctx context.Context, po PoolOptions) (_ []Found, e
 	for name := range disk.Images {
 		paths = append(paths, pool.ImagesDir+"/"+name)
 	}
+	for name := range disk.Snapshots {
+		paths = append(paths, pool.SnapshotsDir+"/"+name)
+	}
 	// A directory that is still in .tmp may have been answered for: its rename is
 	// not synced. It is better to keep one too many than to lose one.
 	for name := range disk.Building {
@@ -111,7 +117,12 @@ func (o *RecoverOptions) pool(ctx context.Context, po PoolOptions) (_ []Found, e
 		}
 		g.Go(func() error {
 			var err error
-			found[i], err = o.entry(ctx, b, po.Name, path)
+			record := o.entry
+			switch dir := filepath.Dir(path); {
+			case dir == pool.SnapshotsDir, dir == pool.BuildDir && isSnapshot(b, path):
+				record = o.snapshot
+			}
+			found[i], err = record(ctx, b, po.Name, path)
 			return err
 		})
 	}

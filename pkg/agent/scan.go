@@ -32,30 +32,39 @@ const lostReason = "DirectoryMissing"
 //	none                 .tmp/X               moved to the trash
 //	none                 volumes/X            an orphan: reported, never touched
 //
-// What is said of volumes/ID holds for images/ID, if the volume is a block volume.
+// What is said of volumes/ID holds for images/ID, if the volume is a block volume. For a
+// snapshot the same is done with snapshots/ID, and:
+//
+//	Ready                nothing              told as lost, and not ready to use
+//	Copying              anything or nothing  it was told of: copied again
 func (a *Agent) scan(ctx context.Context, p *nodePool, b backend.Backend) error {
 	disk, err := b.Contents(ctx)
 	if err != nil {
 		return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
 	}
 	s := scan{a: a, p: p, b: b, disk: disk}
-	for page := (state.Page{Limit: scanPage}); ; {
-		records, next, err := a.o.Volumes.List(ctx, page)
-		if err != nil {
-			return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
+	err = each(ctx, a.o.Volumes, func(v state.Volume) error {
+		if v.Spec.Node != a.o.NodeID || v.Spec.Pool != p.o.Name {
+			return nil
 		}
-		for _, v := range records {
-			if v.Spec.Node != a.o.NodeID || v.Spec.Pool != p.o.Name {
-				continue
+		if err := s.volume(ctx, v); err != nil {
+			return fmt.Errorf("volume %s: %w", v.ID, err)
+		}
+		return nil
+	})
+	if err == nil && a.o.Snapshots != nil {
+		err = each(ctx, a.o.Snapshots, func(snap state.Snapshot) error {
+			if snap.Spec.Node != a.o.NodeID || snap.Spec.Pool != p.o.Name {
+				return nil
 			}
-			if err := s.volume(ctx, v); err != nil {
-				return fmt.Errorf("scanning pool %s: volume %s: %w", p.o.Name, v.ID, err)
+			if err := s.snapshot(ctx, snap); err != nil {
+				return fmt.Errorf("snapshot %s: %w", snap.ID, err)
 			}
-		}
-		if next == "" {
-			break
-		}
-		page.After = next
+			return nil
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
 	}
 	if err := s.sweep(); err != nil {
 		return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
@@ -72,6 +81,25 @@ func (a *Agent) scan(ctx context.Context, p *nodePool, b backend.Backend) error 
 	return nil
 }
 
+// each calls do with every record, until it fails.
+func each[S, U any](ctx context.Context, records state.Records[S, U], do func(state.Object[S, U]) error) error {
+	for page := (state.Page{Limit: scanPage}); ; {
+		some, next, err := records.List(ctx, page)
+		if err != nil {
+			return err
+		}
+		for _, obj := range some {
+			if err := do(obj); err != nil {
+				return err
+			}
+		}
+		if next == "" {
+			return nil
+		}
+		page.After = next
+	}
+}
+
 // scan is one scan: disk shrinks by what records speak of, and what is left of it
 // is nobody's.
 type scan struct {
@@ -80,10 +108,11 @@ type scan struct {
 	b    backend.Backend
 	disk backend.Contents
 
-	allocated  int64
-	ready      int
-	unfinished []string
-	discarded  []state.Volume
+	allocated             int64
+	ready, readySnapshots int
+	// unfinished and unfinishedSnapshots are to be reconciled once the agent works.
+	unfinished, unfinishedSnapshots []string
+	discarded                       []func() error // end the records of what was discarded
 }
 
 func (s *scan) volume(ctx context.Context, v state.Volume) error {
@@ -143,7 +172,7 @@ func (s *scan) discard(ctx context.Context, v state.Volume) error {
 	if err := s.b.Discard(ctx, v); err != nil {
 		return err
 	}
-	s.discarded = append(s.discarded, v)
+	s.discarded = append(s.discarded, func() error { return s.a.finalize(ctx, s.b, v) })
 	return nil
 }
 
@@ -155,8 +184,8 @@ func (s *scan) settle(ctx context.Context) error {
 	if err := s.b.Settle(ctx); err != nil {
 		return err
 	}
-	for _, v := range s.discarded {
-		if err := s.a.finalize(ctx, s.b, v); err != nil {
+	for _, finalize := range s.discarded {
+		if err := finalize(); err != nil {
 			return err
 		}
 	}
@@ -187,12 +216,15 @@ func (s *scan) health(ctx context.Context, v state.Volume, there bool) error {
 
 // finish puts what was found into the pool's account.
 func (s *scan) finish() {
-	orphans := make([]string, 0, len(s.disk.Volumes)+len(s.disk.Images))
+	orphans := make([]string, 0, len(s.disk.Volumes)+len(s.disk.Images)+len(s.disk.Snapshots))
 	for name := range s.disk.Volumes {
 		orphans = append(orphans, name)
 	}
 	for name := range s.disk.Images {
 		orphans = append(orphans, backend.ImagePath(name))
+	}
+	for name := range s.disk.Snapshots {
+		orphans = append(orphans, backend.SnapshotPath(name))
 	}
 	slices.Sort(orphans)
 	if len(orphans) > 0 {
@@ -201,12 +233,13 @@ func (s *scan) finish() {
 	}
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
-	s.p.allocated, s.p.volumes, s.p.orphans, s.p.unfinished = s.allocated, s.ready, orphans, s.unfinished
+	s.p.allocated, s.p.volumes, s.p.snapshots, s.p.orphans = s.allocated, s.ready, s.readySnapshots, orphans
+	s.p.unfinished, s.p.unfinishedSnapshots = s.unfinished, s.unfinishedSnapshots
 	s.p.backlog = len(s.disk.Trash)
 	s.p.wakePurge()
 }
 
-// resume has the volumes reconciled that a crash or a restart left unfinished.
+// resume has the volumes and snapshots reconciled that a crash or a restart left unfinished.
 func (a *Agent) resume() {
 	for _, p := range a.pools.all() {
 		a.resumePool(p)
@@ -215,9 +248,12 @@ func (a *Agent) resume() {
 
 func (a *Agent) resumePool(p *nodePool) {
 	p.mu.Lock()
-	unfinished := p.unfinished
-	p.unfinished = nil
+	unfinished, snapshots := p.unfinished, p.unfinishedSnapshots
+	p.unfinished, p.unfinishedSnapshots = nil, nil
 	p.mu.Unlock()
+	for _, id := range snapshots {
+		a.snapshots.add(id)
+	}
 	for _, id := range unfinished {
 		a.queue.add(id)
 	}

@@ -28,12 +28,21 @@ func (a *Agent) reconcile(ctx context.Context, id string) {
 	}
 	switch phase := v.Status.Phase; {
 	case err != nil:
+	case a.copies.has(v.UID):
+		if v.DeletedAt != nil {
+			a.copies.callOff(v.UID)
+		}
+		// When it has ended, this is called again.
 	case phase == state.Deleting:
 		err = a.finish(ctx, v)
 	case v.DeletedAt != nil:
 		err = a.remove(ctx, v)
 	case phase == "" || phase == state.Pending:
 		crash.Step(crash.CreateRecorded)
+		if v.Spec.Source != nil {
+			a.restore(v)
+			return
+		}
 		err = a.create(ctx, v)
 	case phase == state.Ready && v.Status.ObservedGeneration < v.Generation:
 		crash.Step(crash.ExpandRecorded)
@@ -55,6 +64,9 @@ const reconcileRetry = 5 * time.Second
 // why.
 func (a *Agent) create(ctx context.Context, v state.Volume) error {
 	v, b, release, err := a.build(ctx, v)
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err() // a copy was called off
+	}
 	if err != nil {
 		return a.fail(ctx, v, err)
 	}
@@ -102,7 +114,7 @@ func (a *Agent) build(ctx context.Context, v state.Volume) (_ state.Volume, b ba
 		release()
 		return v, nil, nil, err
 	}
-	if err = b.Build(ctx, v); err != nil {
+	if err = a.fill(ctx, p, b, v); err != nil {
 		release()
 		if derr := b.Discard(ctx, v); derr != nil {
 			klog.ErrorS(derr, "Discarding a volume that could not be built failed", "volumeID", v.ID)
@@ -213,6 +225,11 @@ func (a *Agent) remove(ctx context.Context, v state.Volume) error {
 		return a.refuse(ctx, v, err)
 	}
 	defer release()
+	releaseSource, err := a.copies.retire(v.UID, "volume "+v.ID)
+	if err != nil {
+		return a.refuse(ctx, v, err)
+	}
+	defer releaseSource()
 	p.holdTrash(backend.PassingName(v))
 	if err := b.Discard(ctx, v); err != nil {
 		return a.refuse(ctx, v, err)
@@ -234,7 +251,7 @@ func (a *Agent) remove(ctx context.Context, v state.Volume) error {
 	}
 	// The caller is being answered meanwhile.
 	crash.Step(crash.DeleteCommitted)
-	a.finalizer.add(b, v)
+	a.finalizer.add(a.discardedVolume(b, v))
 	p.release(v.Status.CapacityBytes)
 	p.countReady(-1)
 	p.freeTrash(backend.PassingName(v))
@@ -255,7 +272,7 @@ func (a *Agent) finish(ctx context.Context, v state.Volume) error {
 		return err
 	}
 	p.wakePurge()
-	a.finalizer.add(b, v)
+	a.finalizer.add(a.discardedVolume(b, v))
 	return nil
 }
 

@@ -68,7 +68,7 @@ func TestCreateFails(t *testing.T) {
 		"more than is given":  {func(_ *world, s *state.VolumeSpec) { s.CapacityBytes = diskBytes - 100*mib + 1 }, state.NoSpace},
 		"a pool that is not":  {func(_ *world, s *state.VolumeSpec) { s.Pool = "nosuch" }, state.NotReady},
 		"a block of odd size": {func(_ *world, s *state.VolumeSpec) { s.AccessType, s.CapacityBytes = state.BlockAccess, mib+1 }, state.Invalid},
-		"a clone":             {func(_ *world, s *state.VolumeSpec) { s.Source = &state.Source{Kind: state.FromVolume, ID: "x"} }, state.Unsupported},
+		"a clone of nothing":  {func(_ *world, s *state.VolumeSpec) { s.Source = &state.Source{Kind: state.FromVolume, ID: "x"} }, state.NotFound},
 		"too long a record":   {func(_ *world, s *state.VolumeSpec) { s.Name = strings.Repeat("x", 10000) }, state.Invalid},
 		"a full filesystem":   {func(w *world, _ *state.VolumeSpec) { w.intercept(failing(unix.ENOSPC)) }, state.Defect},
 		"a broken filesystem": {func(w *world, _ *state.VolumeSpec) { w.intercept(failing(unix.EIO)) }, state.Defect},
@@ -110,6 +110,34 @@ type interceptor struct {
 	resize  func(ctx context.Context, v state.Volume) error
 	discard func(ctx context.Context, v state.Volume) error
 	purge   func(ctx context.Context, name string, progress func(int)) error
+	// copy, if set, runs before a snapshot or a volume is copied.
+	copy            func(ctx context.Context, id string, progress func(state.Progress)) error
+	discardSnapshot func(ctx context.Context, s state.Snapshot) error
+}
+
+func (i *interceptor) Snapshot(ctx context.Context, s state.Snapshot, from *os.File, progress func(state.Progress)) error {
+	if i.copy != nil {
+		if err := i.copy(ctx, s.ID, progress); err != nil {
+			return err
+		}
+	}
+	return i.Backend.Snapshot(ctx, s, from, progress)
+}
+
+func (i *interceptor) BuildFrom(ctx context.Context, v state.Volume, from *os.File, progress func(state.Progress)) error {
+	if i.copy != nil {
+		if err := i.copy(ctx, v.ID, progress); err != nil {
+			return err
+		}
+	}
+	return i.Backend.BuildFrom(ctx, v, from, progress)
+}
+
+func (i *interceptor) DiscardSnapshot(ctx context.Context, s state.Snapshot) error {
+	if i.discardSnapshot != nil {
+		return i.discardSnapshot(ctx, s)
+	}
+	return i.Backend.DiscardSnapshot(ctx, s)
 }
 
 func (i *interceptor) Build(ctx context.Context, v state.Volume) error {

@@ -28,6 +28,7 @@ type world struct {
 	*testing.T
 	at        string // where the disk is
 	volumes   *records[state.VolumeSpec, state.VolumeStatus]
+	snapshots *records[state.SnapshotSpec, state.SnapshotStatus]
 	nodes     *records[state.NodeSpec, state.NodeStatus]
 	publishes *publishes
 	o         Options
@@ -43,8 +44,9 @@ func inWorld(t *testing.T, test func(w *world)) {
 
 func newWorld(t *testing.T, at string) *world {
 	w := &world{T: t, at: at, volumes: newRecords[state.VolumeSpec, state.VolumeStatus](), nodes: newRecords[state.NodeSpec, state.NodeStatus](),
+		snapshots: newRecords[state.SnapshotSpec, state.SnapshotStatus](),
 		publishes: &publishes{inUse: map[string]bool{}, retired: map[string]bool{}}}
-	w.o = Options{NodeID: "node-1", Store: "store-1", Volumes: w.volumes, Nodes: w.nodes, CallersShareProcess: true,
+	w.o = Options{NodeID: "node-1", Store: "store-1", Volumes: w.volumes, Snapshots: w.snapshots, Nodes: w.nodes, CallersShareProcess: true,
 		Pools: []PoolOptions{{Name: "default", Path: filepath.Join(at, "pool")}}}
 	t.Cleanup(func() { w.stop() })
 	return w

@@ -198,7 +198,8 @@ type PoolStatus struct {
 	Labels map[string]string `json:"labels,omitempty"`
 	// ReservedBytes are never handed out.
 	ReservedBytes int64 `json:"reservedBytes,omitempty"`
-	// AllocatedBytes is the sum of the capacities of the pool's volumes.
+	// AllocatedBytes is the sum of the capacities of the pool's volumes, and of what its
+	// snapshots may take.
 	AllocatedBytes int64 `json:"allocatedBytes"`
 	// AvailableBytes is what new volumes may be given.
 	AvailableBytes int64 `json:"availableBytes"`
