@@ -32,6 +32,8 @@ var mayImport = map[string][]string{
 	"agent":   {"state", "crash", "mount", "config", "backend"},
 	"driver":  {"state", "crash", "mount", "config"},
 	"cluster": {"state"},
+	"show":    {"state"},
+	"inspect": {"state", "backend", "mount", "quota"},
 }
 
 // rpcModules are for pkg/driver, cmd and tests only.
