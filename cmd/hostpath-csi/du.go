@@ -1,0 +1,76 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/inspect"
+	"github.com/hostpath-csi/hostpath-csi/pkg/show"
+)
+
+func newDuCommand() *cobra.Command {
+	o := newMachineOptions()
+	cmd := &cobra.Command{
+		Use:   "du [ID]...",
+		Short: "Count what the volumes of this machine take, the largest first",
+		Long: `Count what the volumes in the pools of this machine take, the largest first. Where the
+filesystem does not count for each volume, every file is counted, which takes its time.
+
+` + machineHelp,
+		Example: `  hostpath-csi du --pool default=/var/lib/hostpath-csi/pool`,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			ctx, stop := signal.NotifyContext(contextOf(cmd), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return o.du(ctx, ids, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	o.addFlags(cmd)
+	cmd.ValidArgsFunction = o.completeIDs
+	return cmd
+}
+
+func (o *machineOptions) du(ctx context.Context, ids []string, out, progress io.Writer) error {
+	how := inspect.Options{Only: ids}
+	if show.IsTerminal(progress) {
+		style := show.StyleFor(progress)
+		how.Counting = func(id string, n, of int) {
+			fmt.Fprintf(progress, clearLine+"%s counting %s", style.Bar(float64(n)/float64(of)), show.Name(id))
+		}
+	}
+	pools, unseen := o.look(ctx, how)
+	if how.Counting != nil {
+		fmt.Fprint(progress, clearLine)
+	}
+	if pools == nil || ctx.Err() != nil {
+		return unseen
+	}
+	volumes, err := volumesOf(pools, ids)
+	if err != nil {
+		return err
+	}
+	list := show.Use(volumes)
+	slices.SortStableFunc(list.Volumes, func(a, b show.Volume) int {
+		return cmp.Or(cmp.Compare(used(b), used(a)), cmp.Compare(a.ID, b.ID))
+	})
+	if err := o.print(out, list, func(bool) show.Table { return list.Table() }); err != nil {
+		return err
+	}
+	return unseen
+}
+
+// clearLine has a terminal write its line anew.
+const clearLine = "\r\x1b[K"
+
+func used(v show.Volume) int64 {
+	if v.UsedBytes == nil {
+		return -1
+	}
+	return *v.UsedBytes
+}
