@@ -30,6 +30,9 @@ func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequ
 	if err != nil {
 		return nil, err
 	}
+	if want.source != nil && c.snapshots == nil {
+		return nil, state.Errorf(state.Invalid, "volume_content_source: this driver makes no volumes from others")
+	}
 	end, err := c.inFlight.begin(want.id, "volume "+want.id)
 	if err != nil {
 		return nil, err
@@ -58,7 +61,11 @@ func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequ
 		if err := c.clear(ctx, v); err != nil {
 			return nil, err
 		}
-		return nil, state.Errorf(v.Status.Reason, "creating volume %s: %s", want.id, v.Status.Message)
+		err := state.Errorf(v.Status.Reason, "creating volume %s: %s", want.id, v.Status.Message)
+		if v.Spec.Source != nil {
+			err = ofExisting(err) // no other node will do
+		}
+		return nil, err
 	}
 	return &csi.CreateVolumeResponse{Volume: toCSI(v)}, nil
 }
@@ -82,15 +89,8 @@ func parseCreate(req *csi.CreateVolumeRequest, defaults config.Parameters) (w wa
 	if len(req.GetMutableParameters()) > 0 {
 		return w, state.Errorf(state.Invalid, "mutable_parameters: this driver has none")
 	}
-	switch s := req.GetVolumeContentSource(); {
-	case s.GetSnapshot() != nil:
-		return w, state.Errorf(state.Invalid, "volume_content_source: this driver makes no volumes from snapshots")
-	case s.GetVolume() != nil:
-		return w, state.Errorf(state.Invalid, "volume_content_source: this driver makes no volumes from volumes")
-	case s != nil:
-		return w, state.Errorf(state.Invalid, "volume_content_source is of an unknown type")
-	}
-	return w, nil
+	w.source, err = parseSource(req.GetVolumeContentSource(), w.parameters)
+	return w, err
 }
 
 // findOrDeclare returns the record for what is wanted: the one that is there, if
@@ -131,6 +131,9 @@ func (c *controller) findOrDeclare(ctx context.Context, want wanted) (state.Volu
 // specify chooses the place of a new volume. It does not promise the room there:
 // that is for the agent, which alone knows it exactly.
 func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec, error) {
+	if want.source != nil {
+		return c.specifyCopy(ctx, want)
+	}
 	bytes := want.size.choose()
 	if want.kind == state.BlockAccess {
 		var err error
@@ -146,13 +149,18 @@ func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec
 	if err != nil {
 		return state.VolumeSpec{}, err
 	}
+	return want.specAt(at, bytes), nil
+}
+
+// specAt is what is declared once the place and the size are chosen.
+func (want wanted) specAt(at place, bytes int64) state.VolumeSpec {
 	p := want.parameters
 	spec := state.VolumeSpec{Name: want.name, Node: at.node, Pool: at.pool.Name, CapacityBytes: bytes, AccessType: want.kind,
 		Source: want.source, Mode: p.Mode, UserID: p.UserID, GroupID: p.GroupID, OnDelete: p.OnDelete, Claim: p.Claim}
 	if want.kind == state.BlockAccess {
 		spec.Provisioning = p.Provisioning
 	}
-	return spec, nil
+	return spec
 }
 
 // pick returns the first place that is usable, preferring those with room; one
@@ -237,6 +245,8 @@ func compatible(v state.Volume, want wanted) error {
 		return differs("capacity_range", v.Spec.CapacityBytes, fmt.Sprintf("%d to %d", want.size.least, want.size.most))
 	case v.Spec.AccessType != want.kind:
 		return differs("access type", v.Spec.AccessType, want.kind)
+	case !sameSource(v.Spec.Source, want.source):
+		return differs("volume_content_source", named(v.Spec.Source), named(want.source))
 	case p.Given["pool"] && p.Pool != v.Spec.Pool:
 		return differs("parameter pool", v.Spec.Pool, p.Pool)
 	case p.Given["mode"] && p.Mode != v.Spec.Mode:
@@ -257,5 +267,6 @@ func compatible(v state.Volume, want wanted) error {
 
 // toCSI tells a CO about a volume.
 func toCSI(v state.Volume) *csi.Volume {
-	return &csi.Volume{VolumeId: v.ID, CapacityBytes: v.Status.CapacityBytes, AccessibleTopology: []*csi.Topology{topologyOf(v.Spec.Node)}}
+	return &csi.Volume{VolumeId: v.ID, CapacityBytes: v.Status.CapacityBytes, ContentSource: sourceToCSI(v.Spec.Source),
+		AccessibleTopology: []*csi.Topology{topologyOf(v.Spec.Node)}}
 }

@@ -33,44 +33,54 @@ func (c *controller) DeleteVolume(ctx context.Context, req *csi.DeleteVolumeRequ
 	return &csi.DeleteVolumeResponse{}, nil
 }
 
-// clear has a volume removed and waits until that is done. Where the agent refuses,
-// the deletion is taken back before the refusal is told: it must not happen later,
-// when nobody asks for it any more.
+// clear has a volume removed and waits until that is done.
 func (c *controller) clear(ctx context.Context, v state.Volume) error {
+	return clearRecord(ctx, c.volumes, v, "volume "+v.ID, func() error { return c.reachable(v) },
+		func(v state.Volume) (state.Phase, error) { return v.Status.Phase, state.Refused(v) })
+}
+
+// clearRecord has what a record is about removed and waits until that is done. Where the
+// agent refuses, the deletion is taken back before the refusal is told: it must not
+// happen later, when nobody asks for it any more. look tells the phase of a record, and
+// why the agent has refused it, if so.
+func clearRecord[S, U any](ctx context.Context, records state.Desired[S, U], obj state.Object[S, U], what string,
+	reachable func() error, look func(state.Object[S, U]) (state.Phase, error)) error {
 	ctx, done := linger(ctx)
 	defer done()
-	if v.Status.Phase == state.Deleting {
+	phase, refusedBefore := look(obj)
+	if phase == state.Deleting {
 		return nil // that it is gone was told before; its record follows
 	}
-	if v.DeletedAt != nil && state.Refused(v) != nil {
+	if obj.DeletedAt != nil && refusedBefore != nil {
 		// A refusal that a crash kept from being told. Ask anew.
-		if err := c.volumes.Keep(ctx, v.ID, v.UID); err != nil {
+		if err := records.Keep(ctx, obj.ID, obj.UID); err != nil {
 			return err
 		}
 	}
-	if err := c.volumes.Delete(ctx, v.ID); err != nil {
+	if err := records.Delete(ctx, obj.ID); err != nil {
 		return err
 	}
-	if err := c.reachable(v); err != nil {
-		return fmt.Errorf("deleting volume %s, which is noted down: %w", v.ID, err)
+	if err := reachable(); err != nil {
+		return fmt.Errorf("deleting %s, which is noted down: %w", what, err)
 	}
 	var refused error
-	_, err := state.Await(ctx, c.volumes, v.ID, func(now state.Volume) (bool, error) {
-		if now.UID != v.UID || now.Status.Phase == state.Deleting {
+	_, err := state.Await(ctx, records, obj.ID, func(now state.Object[S, U]) (bool, error) {
+		phase, why := look(now)
+		if now.UID != obj.UID || phase == state.Deleting {
 			return true, nil
 		}
 		if now.DeletedAt != nil {
-			refused = state.Refused(now)
+			refused = why
 		}
 		return false, refused
 	})
 	if refused != nil {
-		if kerr := c.volumes.Keep(ctx, v.ID, v.UID); kerr != nil {
-			return fmt.Errorf("taking back the deletion of volume %s: %w", v.ID, kerr)
+		if kerr := records.Keep(ctx, obj.ID, obj.UID); kerr != nil {
+			return fmt.Errorf("taking back the deletion of %s: %w", what, kerr)
 		}
 	}
 	if err != nil && state.ReasonOf(err) != state.NotFound {
-		return fmt.Errorf("deleting volume %s: %w", v.ID, err)
+		return fmt.Errorf("deleting %s: %w", what, err)
 	}
 	return nil
 }

@@ -8,6 +8,8 @@
 //	delete.go       DeleteVolume            publish.go  NodePublish-, NodeUnpublishVolume
 //	expand.go       ControllerExpandVolume  stats.go    NodeGetVolumeStats
 //	list.go         ListVolumes, ...        health.go   volume and storage health (CSI 1.13)
+//	snapshot.go     Create-, DeleteSnapshot snapshotlist.go  ListSnapshots, GetSnapshot
+//	source.go       volumes that begin as copies
 //	capacity.go     GetCapacity             capabilities.go  which optional calls there are
 //	topology.go     which node and pool
 //	validate.go     the CSI spec's general rules for names, IDs and sizes
@@ -60,6 +62,9 @@ type Options struct {
 	// Without Volumes the controller service is left out.
 	Volumes state.DesiredVolumes
 	Nodes   state.NodeRecords
+	// Snapshots is the controller's half of those of snapshots; nil: there are no
+	// snapshots, and no volumes that begin as copies.
+	Snapshots state.DesiredSnapshots
 	// Defaults are those of parameters that a class leaves out; they may change.
 	// nil: config.Builtin.
 	Defaults func() config.Parameters
@@ -78,11 +83,13 @@ type Options struct {
 
 type controller struct {
 	csi.UnimplementedControllerServer
-	volumes  state.DesiredVolumes
-	nodes    state.NodeRecords
-	defaults func() config.Parameters // see Options.Defaults
-	away     func(nodeID string) error
-	inFlight *inFlight
+	volumes           state.DesiredVolumes
+	snapshots         state.DesiredSnapshots // nil: there are none
+	nodes             state.NodeRecords
+	defaults          func() config.Parameters // see Options.Defaults
+	away              func(nodeID string) error
+	inFlight          *inFlight
+	snapshotsInFlight *inFlight
 }
 
 // parameterDefaults are those of now.

@@ -27,9 +27,14 @@ func (c *controller) ListVolumes(ctx context.Context, req *csi.ListVolumesReques
 	return resp, err
 }
 
-// eachReady calls take for the volumes of a page, until it has taken limit of them
-// (0: as many as a page holds), and returns the next page's token.
+// eachReady calls take for the volumes of a page that are ready: see eachOfPage.
 func (c *controller) eachReady(ctx context.Context, limit int32, token string, take func(state.Volume) bool) (next string, err error) {
+	return eachOfPage(ctx, c.volumes, limit, token, func(v state.Volume) bool { return isReady(v) && take(v) })
+}
+
+// eachOfPage calls take for the records of a page, until it has taken limit of them
+// (0: as many as a page holds), and returns the next page's token.
+func eachOfPage[S, U any](ctx context.Context, all state.Records[S, U], limit int32, token string, take func(state.Object[S, U]) bool) (next string, err error) {
 	if limit < 0 {
 		return "", state.Errorf(state.Invalid, "max_entries is %d; it takes 0 or more", limit)
 	}
@@ -42,13 +47,13 @@ func (c *controller) eachReady(ctx context.Context, limit int32, token string, t
 		room = min(room, int(limit))
 	}
 	for {
-		records, more, err := c.volumes.List(ctx, state.Page{After: after, Limit: room})
+		records, more, err := all.List(ctx, state.Page{After: after, Limit: room})
 		if err != nil {
 			return "", err
 		}
-		for _, v := range records {
-			after = v.ID
-			if isReady(v) && take(v) {
+		for _, obj := range records {
+			after = obj.ID
+			if take(obj) {
 				room--
 			}
 		}
