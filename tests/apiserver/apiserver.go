@@ -75,7 +75,7 @@ func Start(ctx context.Context, dir string) (*Server, error) {
 func (s *Server) StartAPI(ctx context.Context) (err error) {
 	s.api, err = s.run("kube-apiserver", "--etcd-servers="+s.etcdURL, "--cert-dir="+filepath.Join(s.dir, "certs"),
 		"--bind-address=127.0.0.1", "--secure-port="+strconv.Itoa(s.port), "--service-cluster-ip-range=10.96.0.0/24",
-		"--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC",
+		"--service-account-issuer=https://kubernetes.default.svc", "--authorization-mode=RBAC", "--allow-privileged=true",
 		"--service-account-key-file="+filepath.Join(s.dir, "sa.key"), "--service-account-signing-key-file="+filepath.Join(s.dir, "sa.key"),
 		"--token-auth-file="+filepath.Join(s.dir, "tokens.csv"))
 	if err != nil {
