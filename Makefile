@@ -45,6 +45,7 @@ test: ## Run every test with the race detector: unit, sanity, crash, rules (root
 	@scripts/install-deps.sh test
 	go test -race -count=1 $(TEST_FLAGS) ./...
 	cd tests/bench && go test -race -count=1 $(TEST_FLAGS) ./...
+	cd tests/deploy && go test -count=1 $(TEST_FLAGS) ./...
 
 .PHONY: generate
 generate: $(controller_gen) ## Write the CustomResourceDefinitions and the copying of their types
@@ -104,9 +105,10 @@ vm: ## Test XFS and ext4 quota in a small virtual machine (root)
 	tests/vm/test.sh $(TEST_FLAGS)
 
 .PHONY: kube-store
-kube-store: ## Test the records in Kubernetes against a real API server (KUBE=program)
+kube-store: ## Test records, manifests and admission against a real API server (KUBE=program)
 	@[ -x "$(KUBE)" ] || { echo 'make kube-store KUBE=PROGRAM: a program that is etcd, kube-apiserver or kubectl by its first argument' >&2; exit 1; }
 	HOSTPATH_CSI_TEST_KUBE=$(abspath $(KUBE)) go test -tags kubestore -count=1 $(TEST_FLAGS) ./pkg/state/kube
+	cd tests/deploy && HOSTPATH_CSI_TEST_KUBE=$(abspath $(KUBE)) go test -tags kubestore -count=1 $(TEST_FLAGS) ./...
 
 .PHONY: cluster
 cluster: ## Leave a Kubernetes of three nodes up, on this machine (root; minutes the first time)
