@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"cluster": {"state"},
 	"show":    {"state"},
 	"inspect": {"state", "backend", "mount", "quota"},
+	"doctor":  {"state", "backend", "mount", "quota"},
 }
 
 // rpcModules are for pkg/driver, cmd and tests only.

@@ -26,3 +26,13 @@ func (b *Backend) Referenced(v state.Volume) (bytes int64, ok bool, err error) {
 	}
 	return bytes, true, nil
 }
+
+// QuotaOn tells whether the filesystem that a directory is on holds subvolumes to their
+// limits: its quotas are on, and not being counted anew.
+func QuotaOn(path string) (bool, error) {
+	q, err := openQgroups(path)
+	if err != nil {
+		return false, err
+	}
+	return q.on, q.close()
+}
