@@ -1,5 +1,5 @@
-// Package loop makes files block devices: the loop devices behind block volumes. It
-// runs no program; everything is done by ioctls on descriptors.
+// Package loop makes files block devices: the loop devices behind block volumes, and
+// behind pools in image files. It runs no program; everything is done by ioctls on descriptors.
 //
 // # The life of an attachment
 //

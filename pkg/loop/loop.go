@@ -60,6 +60,9 @@ type Attachment struct {
 type Options struct {
 	// ReadOnly makes a device that takes no writes, whoever opens it.
 	ReadOnly bool
+	// Lapsing makes a device that is freed at its last close: once it is not mounted any
+	// more, if the Attachment was closed, or its process killed.
+	Lapsing bool
 }
 
 // attempts bounds how often others may be faster to take the device that the kernel
@@ -91,6 +94,9 @@ func (l Loop) Attach(ctx context.Context, image *os.File, o Options) (*Attachmen
 	config.Info.Flags = unix.LO_FLAGS_DIRECT_IO
 	if o.ReadOnly {
 		config.Info.Flags |= unix.LO_FLAGS_READ_ONLY
+	}
+	if o.Lapsing {
+		config.Info.Flags |= unix.LO_FLAGS_AUTOCLEAR
 	}
 	copy(config.Info.File_name[:len(config.Info.File_name)-1], filepath.Base(image.Name())) // for who looks with losetup
 	for range attempts {
@@ -312,15 +318,15 @@ func fail(err error) error {
 	}
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENODEV):
-		return state.Errorf(state.Unsupported, "%w: block volumes need the kernel's loop devices, and the node's /dev (a devtmpfs) "+
+		return state.Errorf(state.Unsupported, "%w: this needs the kernel's loop devices, and the node's /dev (a devtmpfs) "+
 			"mounted at /dev of this process, so that new devices appear there", err)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return state.Errorf(state.Unsupported, "%w: block volumes need the capability CAP_SYS_ADMIN and access to block devices "+
+		return state.Errorf(state.Unsupported, "%w: this needs the capability CAP_SYS_ADMIN and access to block devices "+
 			"(a privileged container has both)", err)
 	case errors.Is(err, unix.EROFS):
 		return state.Errorf(state.NotReady, "%w: the pool's filesystem is read-only (the kernel's log may tell why)", err)
 	case errors.Is(err, unix.ENOTTY):
-		return state.Errorf(state.Unsupported, "%w: block volumes need Linux 5.8 or newer", err)
+		return state.Errorf(state.Unsupported, "%w: this needs Linux 5.8 or newer", err)
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.ENOMEM), errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		return state.Errorf(state.NotReady, "%w", err)
 	}
