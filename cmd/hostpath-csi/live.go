@@ -82,12 +82,7 @@ func (l *liveConfig) pools() ([]agent.PoolOptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := make([]agent.PoolOptions, len(chosen))
-	for i, p := range chosen {
-		all[i] = agent.PoolOptions{Name: p.Name, Path: p.Path, Labels: p.Labels, Cordoned: p.Cordoned, RequireMountPoint: p.RequireMountPoint,
-			ReserveBytes: p.Reserve.Bytes, ReservePercent: p.Reserve.Percent, Overcommit: p.Overcommit}
-	}
-	return all, nil
+	return poolOptions(chosen), nil
 }
 
 // configure gives the agent the pools that there are now; where they are wrong, it

@@ -80,11 +80,7 @@ func (o *machineOptions) choose() ([]agent.PoolOptions, error) {
 	if len(chosen) == 0 {
 		return nil, fmt.Errorf("--config: %s has no pool for a node with the labels %q: give the node's as --node-labels", o.file, o.nodeLabels)
 	}
-	all := make([]agent.PoolOptions, len(chosen))
-	for i, p := range chosen {
-		all[i] = agent.PoolOptions{Name: p.Name, Path: p.Path, Labels: p.Labels, Cordoned: p.Cordoned, RequireMountPoint: p.RequireMountPoint}
-	}
-	return all, nil
+	return poolOptions(chosen), nil
 }
 
 // here returns the pools of this node: those that its labels choose or, if they are not

@@ -19,7 +19,7 @@ type nodeOptions struct {
 
 func (o *nodeOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.nodeID, "node-id", "", "name of this node in CSI (default: the host's name)")
-	flags.StringArrayVar(&o.pools, "pool", nil, "pool of volumes, as NAME=PATH; may be given several times (required, or --config)")
+	flags.StringArrayVar(&o.pools, "pool", nil, "pool of volumes, as NAME=PATH[,OPTION=VALUE]...; may be given several times (required, or --config)")
 	flags.StringArrayVar(&o.targetRoots, "target-root", nil, "directory of target paths that may have symbolic links in its own path, such as a /var/lib/kubelet that was moved; may be given several times")
 	flags.Int64Var(&o.maxVolumes, "max-volumes", 0, "how many volumes the CO may publish here; 0: any number")
 }

@@ -41,7 +41,7 @@ Stop the driver first. Records are as of a volume's creation or last expansion.`
 		},
 	}
 	cmd.Flags().StringVar(&o.stateDir, "state-dir", "", "directory of the embedded store (required)")
-	cmd.Flags().StringArrayVar(&o.pools, "pool", nil, "pool to recover, as NAME=PATH; may be given several times (required)")
+	cmd.Flags().StringArrayVar(&o.pools, "pool", nil, "pool to recover, as the driver has it; may be given several times (required)")
 	cmd.Flags().StringVar(&o.nodeID, "node-id", "", "name of this node in CSI, if it is not to be as recorded")
 	return cmd
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/agent"
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/disk"
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
 	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 	"github.com/hostpath-csi/hostpath-csi/pkg/driver"
@@ -49,6 +50,10 @@ Needs root, and Linux 5.12 or newer.`,
   hostpath-csi standalone --endpoint unix:///run/hostpath-csi/csi.sock --node-id worker-1 \
     --state-dir /var/lib/hostpath-csi --pool fast=/mnt/nvme0 --pool big=/mnt/hdd0 \
     --metrics-address 127.0.0.1:9808 --log-format json -v 2
+
+  # A pool in a file that it makes and formats, so that sizes hold on any disk
+  hostpath-csi standalone --node-id worker-1 --state-dir /var/lib/hostpath-csi/state \
+    --pool default=/var/lib/hostpath-csi/pool,image=/var/lib/hostpath-csi/pool.img,size=100Gi,filesystem=btrfs
 
   # Pools by a file, which takes effect at once when it changes
   hostpath-csi standalone --node-id worker-1 --state-dir /var/lib/hostpath-csi/state \
@@ -142,6 +147,9 @@ func openStore(dir string, pools []agent.PoolOptions) (*pebble.Store, error) {
 		return store, err
 	}
 	for _, p := range pools {
+		if err := agent.MountDisk(context.Background(), p); err != nil && !errors.Is(err, disk.ErrNothing) {
+			return nil, err
+		}
 		m, err := pool.ReadMarker(p.Path)
 		if err == nil {
 			return nil, fmt.Errorf("there is no store in %s, but pool %s at %s has the volumes of store %s: "+

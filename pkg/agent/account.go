@@ -88,6 +88,7 @@ func (p *nodePool) status(ctx context.Context) state.PoolStatus {
 	}
 	f := b.Features()
 	st.Filesystem, st.EnforcesLimits = f.Filesystem, f.EnforcesLimits
+	st.Enforcement, st.Unenforced = enforcementOf(p.o), unenforced(b, p.o)
 	if failed == nil {
 		failed = p.gone
 	}

@@ -19,6 +19,8 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/disk"
+	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
@@ -66,7 +68,7 @@ type Options struct {
 	CallersShareProcess bool
 
 	// open opens a pool; nil: openBackend. For tests.
-	open func(path string) (backend.Backend, error)
+	open func(PoolOptions) (backend.Backend, error)
 }
 
 // PoolOptions declare a pool.
@@ -87,6 +89,13 @@ type PoolOptions struct {
 	Labels map[string]string
 	// RequireMountPoint refuses the pool while nothing is mounted at Path.
 	RequireMountPoint bool
+	// Disk, if it is not nil, is mounted at Path: the pool's own filesystem.
+	Disk *disk.Disk
+	// Enforcement says what becomes of volumes that nothing holds to their size; "" means
+	// EnforcementPreferred.
+	Enforcement state.Enforcement
+	// ProjectIDs are those that volumes on XFS and ext4 are given; zero: the usual ones.
+	ProjectIDs config.IDRange
 }
 
 // Agent reconciles one node's volumes. Start it before use.
@@ -261,6 +270,7 @@ func (a *Agent) Inspect(ctx context.Context) {
 	defer a.configuring.Unlock()
 	for _, p := range a.pools.all() {
 		if p.backend() != nil {
+			p.keepMounted(ctx)
 			p.checkStillThere()
 		}
 		if p.backend() == nil && a.attach(ctx, p) == nil {

@@ -33,6 +33,7 @@ func (a *Agent) converge(ctx context.Context) {
 		i := slices.IndexFunc(a.o.Pools, func(o PoolOptions) bool { return o.Name == p.o.Name })
 		switch {
 		case i >= 0 && a.o.Pools[i].Path == p.o.Path:
+			p.changeDisk(ctx, a.o.Pools[i])
 			p.configure(a.o.Pools[i])
 			continue
 		case i >= 0:
@@ -66,6 +67,7 @@ func (p *nodePool) configure(o PoolOptions) {
 	}
 	p.o.ReserveBytes, p.o.ReservePercent, p.o.Overcommit = o.ReserveBytes, o.ReservePercent, overcommitOf(o)
 	p.o.Cordoned, p.o.Labels, p.o.RequireMountPoint = o.Cordoned, maps.Clone(o.Labels), o.RequireMountPoint
+	p.o.Enforcement, p.o.ProjectIDs = o.Enforcement, o.ProjectIDs
 	p.draining = ""
 }
 
@@ -86,6 +88,8 @@ func (p *nodePool) cordoned() string {
 		return p.draining
 	case p.o.Cordoned:
 		return "it is cordoned in the configuration"
+	case p.mustEnforce():
+		return "its enforcement is required, and nothing holds volumes to their size here: " + unenforced(p.b, p.o)
 	}
 	return ""
 }

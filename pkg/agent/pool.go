@@ -21,6 +21,7 @@ import (
 type nodePool struct {
 	// o.Name and o.Path stay as they are; the rest of o is guarded by mu.
 	o         PoolOptions
+	diskTold  string             // what was logged last of a disk that could not be changed; guarded by Agent.configuring
 	stopPurge context.CancelFunc // guarded by Agent.configuring
 
 	mu        sync.Mutex
@@ -108,6 +109,9 @@ func (a *Agent) attach(ctx context.Context, p *nodePool) error {
 	f := b.Features()
 	klog.InfoS("Pool in use", "pool", p.o.Name, "path", p.o.Path, "uuid", uuid, "filesystem", f.Filesystem,
 		"enforcesLimits", f.EnforcesLimits, "volumes", p.volumes, "snapshots", p.snapshots, "orphans", len(p.orphans))
+	if why := unenforced(b, p.o); why != "" {
+		klog.V(1).InfoS("The sizes of this pool's volumes are not enforced", "pool", p.o.Name, "enforcement", enforcementOf(p.o), "why", why)
+	}
 	return nil
 }
 
@@ -117,6 +121,9 @@ func (a *Agent) openPool(ctx context.Context, o PoolOptions) (backend.Backend, s
 		return nil, "", err
 	}
 	known := node.Spec.Pools[o.Name]
+	if err := mountDisk(ctx, o, known == ""); err != nil {
+		return nil, "", err
+	}
 	if o.RequireMountPoint {
 		if err := requireMountPoint(o); err != nil {
 			return nil, "", err
@@ -147,7 +154,7 @@ func (a *Agent) openPool(ctx context.Context, o PoolOptions) (backend.Backend, s
 			return nil, "", err
 		}
 	}
-	b, err := a.o.open(o.Path)
+	b, err := a.o.open(o)
 	return b, m.UUID, err
 }
 

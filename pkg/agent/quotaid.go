@@ -21,7 +21,7 @@ func quotaIDs(b backend.Backend) backend.IDs {
 // never used that no record speaks of, for then nobody would know whose it is.
 func (a *Agent) identify(ctx context.Context, b backend.Backend, v state.Volume) (state.Volume, error) {
 	ids := quotaIDs(b)
-	if ids == nil || v.Status.QuotaID != 0 || v.Spec.AccessType == state.BlockAccess {
+	if ids == nil || !b.Features().EnforcesLimits || v.Status.QuotaID != 0 || v.Spec.AccessType == state.BlockAccess {
 		return v, nil
 	}
 	id, err := ids.Take()

@@ -18,6 +18,12 @@ type limited struct {
 
 func (l limited) QuotaIDs() backend.IDs { return l.ids }
 
+func (l limited) Features() backend.Features {
+	f := l.Backend.Features()
+	f.EnforcesLimits = true
+	return f
+}
+
 func (l limited) Sweep() (int, error) {
 	l.ids.mu.Lock()
 	defer l.ids.mu.Unlock()
@@ -78,8 +84,8 @@ func (f *fakeIDs) all() []uint32 {
 // withIDs has the world's pools opened with a backend that needs quota IDs.
 func (w *world) withIDs() *fakeIDs {
 	ids := &fakeIDs{held: map[uint32]bool{}}
-	w.o.open = func(path string) (backend.Backend, error) {
-		b, err := openBackend(path)
+	w.o.open = func(o PoolOptions) (backend.Backend, error) {
+		b, err := openBackend(o)
 		return limited{b, ids}, err
 	}
 	return ids

@@ -80,11 +80,14 @@ func Recover(ctx context.Context, o RecoverOptions) ([]Found, error) {
 }
 
 func (o *RecoverOptions) pool(ctx context.Context, po PoolOptions) (_ []Found, err error) {
+	if err := MountDisk(ctx, po); err != nil {
+		return nil, err
+	}
 	m, err := pool.ReadMarker(po.Path)
 	if err != nil {
 		return nil, err
 	}
-	b, err := openBackend(po.Path)
+	b, err := openBackend(po)
 	if err != nil {
 		return nil, err
 	}

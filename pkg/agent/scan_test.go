@@ -41,7 +41,7 @@ func (w *world) lay(f found) {
 		return
 	}
 	v := w.declare("a", 10*mib)
-	b, err := openBackend(w.in())
+	b, err := openBackend(PoolOptions{Path: w.in()})
 	w.must(err)
 	defer func() { w.must(b.Close()) }()
 	if f.trashed {

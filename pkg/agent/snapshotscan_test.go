@@ -23,7 +23,7 @@ func (w *world) laySnapshot(f laidSnapshot) {
 	v := w.get("a")
 	w.declareSnapshot("s", v)
 	s := w.getSnapshot("s")
-	b, err := openBackend(w.in())
+	b, err := openBackend(PoolOptions{Path: w.in()})
 	w.must(err)
 	defer func() { w.must(b.Close()) }()
 	from, err := b.Open(v)

@@ -2,6 +2,8 @@ package config
 
 import (
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
 // APIVersion and Kind are what a configuration file says of itself.
@@ -42,6 +44,13 @@ type Pool struct {
 	Overcommit float64
 	// Cordoned pools take no new volumes.
 	Cordoned bool
+	// Image, or Device, is where the pool has a filesystem of its own; nil: it has none.
+	Image  *Image
+	Device *Device
+	// Enforcement says what becomes of volumes that nothing holds to their size.
+	Enforcement state.Enforcement
+	// ProjectIDs are those that volumes on XFS and ext4 are given; zero: the usual ones.
+	ProjectIDs IDRange
 
 	key string // such as "pools[0]"
 }
@@ -51,6 +60,23 @@ type Reserve struct {
 	Percent float64 // 0 to 100
 	Bytes   int64
 }
+
+// Image is a file with a filesystem in it.
+type Image struct {
+	Path         string
+	Bytes        int64
+	Filesystem   string // "xfs" or "btrfs"
+	Provisioning state.Provisioning
+}
+
+// Device is a block device with a filesystem on it.
+type Device struct {
+	Path       string
+	Filesystem string // "xfs" or "btrfs"
+}
+
+// IDRange is project IDs, both ends included.
+type IDRange struct{ First, Last uint32 }
 
 // Log says how much is logged.
 type Log struct {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
 const head = "apiVersion: hostpath-csi.dev/v1alpha1\nkind: Configuration\n"
@@ -55,15 +57,26 @@ pools:
   reserve: 2.5%
   overcommit: 1.5
   cordoned: true
+  image: {path: /mnt/nvme.img, size: 10Gi, filesystem: btrfs, provisioning: thin}
+  enforcement: required
 - name: big
   path: /mnt/hdd
   reserve: 10Gi
+  device: {path: /dev/disk/by-id/hdd}
+  enforcement: none
+  projectIDs: {first: 100, last: 199}
 defaults: {pool: big, mode: 0750, uid: 7, gid: "8", onDelete: delete}
 log: {verbosity: 4}
 `)
 	fast, big := c.Pools[0], c.Pools[1]
 	if fast.Labels["tier"] != "1" || !fast.RequireMountPoint || fast.Reserve.Percent != 2.5 || fast.Overcommit != 1.5 || !fast.Cordoned {
 		t.Errorf("%+v", fast)
+	}
+	if *fast.Image != (Image{"/mnt/nvme.img", 10 << 30, "btrfs", state.Thin}) || fast.Device != nil || fast.Enforcement != state.EnforcementRequired {
+		t.Errorf("%+v", fast)
+	}
+	if *big.Device != (Device{"/dev/disk/by-id/hdd", "xfs"}) || big.Image != nil || big.Enforcement != state.EnforcementNone || big.ProjectIDs != (IDRange{100, 199}) {
+		t.Errorf("%+v", big)
 	}
 	if big.Reserve.Bytes != 10<<30 {
 		t.Errorf("%+v", big)
@@ -121,6 +134,22 @@ func TestAProblemIsToldWithItsPlace(t *testing.T) {
 		"a bad default":           {onePool + "defaults: {mode: 999}\n", `c.yaml:6:18: defaults.mode: mode is "999"; it takes permission bits`},
 		"no such default pool":    {onePool + "defaults: {pool: x}\n", `c.yaml:6:18: defaults.pool: there is no pool "x" in this file`},
 		"both ways to a pool":     {onePool + "defaults: {pool: default, poolSelector: a=b}\n", "defaults.pool: poolSelector is given, too"},
+		"an image without size":   {onePool + "  image: {path: /i}\n", "c.yaml:6:10: pools[0].image: 'size' is missing"},
+		"an image without path":   {onePool + "  image: {size: 1Gi}\n", "c.yaml:6:10: pools[0].image: 'path' is missing"},
+		"a tiny image":            {onePool + "  image: {path: /i, size: 1Mi}\n", `c.yaml:6:27: pools[0].image.size: got "1Mi"; it takes a size such as 10Gi, at least 320Mi`},
+		"an image of ext4":        {onePool + "  image: {path: /i, size: 1Gi, filesystem: ext4}\n", `pools[0].image.filesystem: got "ext4"; it takes xfs or btrfs`},
+		"a fat image":             {onePool + "  image: {path: /i, size: 1Gi, provisioning: fat}\n", `pools[0].image.provisioning: got "fat"; it takes thick or thin`},
+		"an unknown key of image": {onePool + "  image: {file: /i}\n", "c.yaml:6:17: pools[0].image.file: unknown key; known here are path, size, filesystem, provisioning"},
+		"an image in its pool":    {onePool + "  image: {path: /srv/pool/i, size: 1Gi}\n", `pools[0].image.path: "/srv/pool/i" lies in "/srv/pool", the path of pool default`},
+		"an image in another":     {onePool + "- name: x\n  path: /x\n  image: {path: /srv/pool/i, size: 1Gi}\n", `pools[1].image.path: "/srv/pool/i" lies in "/srv/pool", the path of pool default`},
+		"an image twice":          {onePool + "  image: {path: /i, size: 1Gi}\n- name: x\n  path: /x\n  image: {path: /i, size: 1Gi}\n", `pools[1].image.path: "/i" is the image of pool default, too`},
+		"a device twice":          {onePool + "  device: {path: /d}\n- name: x\n  path: /x\n  device: {path: /d}\n", `pools[1].device.path: "/d" is the device of pool default, too`},
+		"a device without path":   {onePool + "  device: {}\n", "pools[0].device: 'path' is missing"},
+		"an image and a device":   {onePool + "  device: {path: /d}\n  image: {path: /i, size: 1Gi}\n", "c.yaml:6:11: pools[0].device: image is given, too; it takes one of them"},
+		"an unknown enforcement":  {onePool + "  enforcement: strict\n", `c.yaml:6:16: pools[0].enforcement: got "strict"; it takes required, preferred or none`},
+		"project 0":               {onePool + "  projectIDs: {first: 0, last: 5}\n", `pools[0].projectIDs.first: got "0"; it takes a project ID, 1 to 4294967294`},
+		"half a range":            {onePool + "  projectIDs: {first: 5}\n", "pools[0].projectIDs: 'first' or 'last' is missing"},
+		"a range backwards":       {onePool + "  projectIDs: {first: 5, last: 4}\n", "c.yaml:6:15: pools[0].projectIDs: 5 to 4 are given"},
 		"a verbosity of no sense": {onePool + "log: {verbosity: 11}\n", "c.yaml:6:18: log.verbosity: got \"11\"; it takes a number from 0 to 10"},
 	} {
 		_, err := parse(c.contents)
@@ -173,6 +202,32 @@ func TestAPathThroughASymbolicLinkIsRefused(t *testing.T) {
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "c.yaml:5:9: pools[0].path: ")) {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+func TestAnImageIsLookedAtOnItsNode(t *testing.T) {
+	dir := t.TempDir()
+	image := filepath.Join(dir, "img")
+	c := mustParse(t, onePool+"  image: {path: "+image+", size: 400Mi}\n")
+	if err := c.CheckPaths(c.Pools); err != nil {
+		t.Errorf("it is not there yet: %v", err)
+	}
+	for name, wrong := range map[string]struct {
+		make func() error
+		want string
+	}{
+		"larger already": {func() error { return errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 401<<20)) },
+			"pools[0].image.size: " + image + " has 420478976 bytes already, and cannot be made smaller"},
+		"a symbolic link": {func() error { return os.Symlink("elsewhere", image) },
+			"pools[0].image.path: " + image + " is no regular file"},
+	} {
+		if err := wrong.make(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.CheckPaths(c.Pools); err == nil || !strings.Contains(err.Error(), wrong.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		_ = os.Remove(image)
 	}
 }
 

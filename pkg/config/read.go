@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
 	labelop "k8s.io/apimachinery/pkg/selection"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
 // document reads the file as a whole.
@@ -31,10 +33,14 @@ func (d *decoder) pools(v value) {
 		return
 	}
 	d.items(v, func(at value) {
-		p := Pool{Nodes: labels.Everything(), Overcommit: 1, key: at.key}
+		p := newPool(at.key)
 		mapping(d, at, poolFields(), &p)
 		d.c.Pools = append(d.c.Pools, p)
 	})
+}
+
+func newPool(key string) Pool {
+	return Pool{Nodes: labels.Everything(), Overcommit: 1, Enforcement: state.EnforcementPreferred, key: key}
 }
 
 // maxPools bounds the pools of a file, each of which is compared with each.

@@ -13,6 +13,9 @@ func Reference() string {
 	section(&b, "The file", documentFields())
 	section(&b, "`pools[]`", poolFields())
 	section(&b, "`pools[].nodes`", selectorFields())
+	section(&b, "`pools[].image`", imageFields())
+	section(&b, "`pools[].device`", deviceFields())
+	section(&b, "`pools[].projectIDs`", idFields())
 	section(&b, "`log`", logFields())
 	b.WriteString("### `defaults`, and the parameters of a StorageClass\n\n| key | takes | default | what |\n|---|---|---|---|\n")
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {

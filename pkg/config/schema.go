@@ -75,6 +75,32 @@ func poolFields() []field[Pool] {
 		{name: "cordoned", takes: "true or false", without: "false", live: live, example: "# true",
 			what: "take no new volumes. Those that are there are served, and can be expanded, as before",
 			set:  func(_ *decoder, v value, to *Pool) (ok bool) { to.Cordoned, ok = boolean(v); return ok }},
+		{name: "image", takes: "a mapping: path, size, and perhaps filesystem and provisioning", without: "none", live: "a larger size at once, the rest when the pool is next taken into use",
+			example: "# {path: /var/lib/hostpath-csi/pool.img, size: 100Gi}",
+			what:    "a file that the pool's filesystem lies in, which the driver makes, formats, mounts at `path`, and grows",
+			set: func(d *decoder, v value, to *Pool) bool {
+				to.Image = &Image{Filesystem: "xfs", Provisioning: state.Thick}
+				mapping(d, v, imageFields(), to.Image)
+				return true
+			}},
+		{name: "device", takes: "a mapping: path, and perhaps filesystem", without: "none", live: "when the pool is next taken into use", example: "# ",
+			what: "a block device that the pool's filesystem lies on, which the driver mounts at `path`, and formats if it is blank and the pool new. Either this or `image`",
+			set: func(d *decoder, v value, to *Pool) bool {
+				to.Device = &Device{Filesystem: "xfs"}
+				mapping(d, v, deviceFields(), to.Device)
+				return true
+			}},
+		{name: "enforcement", takes: "required, preferred or none", without: "preferred", live: "at once; to and from none when the pool is next taken into use", example: "# required",
+			what: "what becomes of volumes where the filesystem does not hold them to their size: `required` takes no new ones, `preferred` takes them and has their health tell, `none` sets no limits at all",
+			set: func(_ *decoder, v value, to *Pool) bool {
+				s, ok := text(v)
+				to.Enforcement = state.Enforcement(s)
+				return ok && (to.Enforcement == state.EnforcementRequired || to.Enforcement == state.EnforcementPreferred || to.Enforcement == state.EnforcementNone)
+			}},
+		{name: "projectIDs", takes: "a mapping: first and last", without: "1048576 to 2097151", live: "when the pool is next taken into use",
+			example: "# {first: 1048576, last: 2097151}",
+			what:    "the project IDs that volumes on XFS and ext4 are given. They must be this driver's alone, and the same for all pools of one filesystem",
+			set:     func(d *decoder, v value, to *Pool) bool { mapping(d, v, idFields(), &to.ProjectIDs); return true }},
 	}
 }
 

@@ -20,6 +20,13 @@ func (c *Configuration) validate() (all Problems) {
 				all = append(all, c.problem(p.key, "'%s' is missing", name))
 			}
 		}
+		var sameNodes []Pool
+		for _, other := range c.Pools {
+			if other.key != p.key && other.Nodes.String() == p.Nodes.String() {
+				sameNodes = append(sameNodes, other)
+			}
+		}
+		all = append(all, c.validateDisks(p, sameNodes)...)
 		for _, other := range c.Pools[:i] {
 			if p.Name == other.Name {
 				all = append(all, c.problem(p.key+".name", "there is a pool %q already, in line %d", p.Name, c.problem(other.key+".name", "").Line))
@@ -59,16 +66,29 @@ func (c *Configuration) overlapping(p, other Pool) Problem {
 }
 
 // CheckPaths finds pools whose path leads through a symbolic link on this machine,
-// or is no directory. What is not there yet is right.
+// or is no directory, and images that are larger than they are declared. What is not
+// there yet is right.
 func (c *Configuration) CheckPaths(pools []Pool) error {
 	var all Problems
 	for _, p := range pools {
 		if wrong := wrongPath(p.Path); wrong != "" {
 			all = append(all, c.problem(p.key+".path", "%s", wrong))
 		}
+		if p.Image == nil {
+			continue
+		}
+		if wrong := wrongPath(filepath.Dir(p.Image.Path)); wrong != "" {
+			all = append(all, c.problem(p.key+".image.path", "%s", wrong))
+		} else if info, err := os.Lstat(p.Image.Path); err == nil && !info.Mode().IsRegular() {
+			all = append(all, c.problem(p.key+".image.path", "%s is no regular file", p.Image.Path))
+		} else if err == nil && info.Size() > wholeMiB(p.Image.Bytes) {
+			all = append(all, c.problem(p.key+".image.size", "%s has %d bytes already, and cannot be made smaller; it takes at least that", p.Image.Path, info.Size()))
+		}
 	}
 	return all.orNil()
 }
+
+func wholeMiB(bytes int64) int64 { return (bytes + 1<<20 - 1) >> 20 << 20 }
 
 func wrongPath(path string) string {
 	at := ""

@@ -42,6 +42,14 @@ const (
 	SnapshotPlaced     Name = "snapshot.placed"     // the copy is in its place, nobody was answered
 	StoreCommitted     Name = "store.committed"     // a durable commit has ended, nobody knows yet
 	PoolMarked         Name = "pool.marked"         // a new pool's marker is written, not yet in place
+	DiskAllocated      Name = "disk.allocated"      // a new image has its size, under another name
+	DiskClaimed        Name = "disk.claimed"        // a blank device says that it is being formatted
+	DiskFormatted      Name = "disk.formatted"      // the image, or device, has a filesystem, and is not yet free to be used
+	DiskPlaced         Name = "disk.placed"         // the image has its name, not synced
+	DiskAttached       Name = "disk.attached"       // the image has a loop device, nothing is mounted
+	DiskMounted        Name = "disk.mounted"        // it is mounted, and no pool so far
+	DiskExtended       Name = "disk.extended"       // the image is larger than its filesystem
+	DiskGrown          Name = "disk.grown"          // the filesystem is as large
 )
 
 // Steps lists every step, for the tests that must reach each of them.
@@ -49,5 +57,5 @@ func Steps() []Name {
 	return []Name{CreateRecorded, CreateMade, CreateLabelled, CreateSynced, CreateCommitting, CreateCommitted,
 		CreatePlaced, DeleteRecorded, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, ExpandRecorded,
 		ExpandResized, ExpandGrown, ExpandCommitted, PublishChecked, PublishAttached, PublishMounted, UnpublishDetach, UnpublishFreed, UnpublishRemoved,
-		StoreCommitted, PoolMarked}
+		StoreCommitted, PoolMarked, DiskAllocated, DiskClaimed, DiskFormatted, DiskPlaced, DiskAttached, DiskMounted, DiskExtended, DiskGrown}
 }

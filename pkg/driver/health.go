@@ -3,6 +3,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
 
@@ -22,12 +23,27 @@ func healthOf(v state.Volume, n state.NodeStatus) *csi.VolumeHealth {
 	if p, ok := n.Pool(v.Spec.Pool); !ok {
 		all = append(all, state.Health{Type: state.Inaccessible, Reason: "PoolMissing", Message: fmt.Sprintf("node %s has no pool %s", v.Spec.Node, v.Spec.Pool)})
 	} else {
+		all = append(all, unlimited(v, p)...)
 		all = append(all, p.Health...)
 	}
 	for _, c := range all {
 		h.HealthStatuses = append(h.HealthStatuses, &csi.VolumeHealth_VolumeHealthEntry{Status: healthTypes[c.Type], Reason: c.Reason, Message: c.Message})
 	}
 	return h
+}
+
+// unlimited tells of a volume that can grow beyond its size, where that is not what the
+// pool is meant to let it.
+func unlimited(v state.Volume, p state.PoolStatus) []state.Health {
+	if v.Status.Enforced || v.Spec.AccessType == state.BlockAccess || p.Enforcement == "" || p.Enforcement == state.EnforcementNone {
+		return nil
+	}
+	why := p.Unenforced
+	if why == "" {
+		why = "it was made when the pool had no limits; a copy of it has one"
+	}
+	return []state.Health{{Type: state.Degraded, Reason: "SizeNotEnforced",
+		Message: "nothing holds the volume to its size: " + why + ". If that is as it should be, give the pool enforcement: none"}}
 }
 
 // ControllerGetVolumeHealth tells what is wrong with one volume (CSI 1.13).
@@ -81,10 +97,15 @@ func (n *node) NodeGetVolumeHealth(ctx context.Context, req *csi.NodeGetVolumeHe
 	h := healthOf(v, state.NodeStatus{Pools: n.disk.Pools(ctx)})
 	if dir, err := n.disk.Open(v); err == nil {
 		_ = dir.Close()
-	} else if len(h.HealthStatuses) == 0 {
+	} else if !slices.ContainsFunc(h.HealthStatuses, isSerious) {
 		h.HealthStatuses = append(h.HealthStatuses, &csi.VolumeHealth_VolumeHealthEntry{Status: csi.VolumeHealthErrorType_DATA_LOSS, Reason: "DirectoryMissing", Message: err.Error()})
 	}
 	return &csi.NodeGetVolumeHealthResponse{VolumeHealth: h}, nil
+}
+
+// isSerious tells that a volume cannot be used, or is lost.
+func isSerious(e *csi.VolumeHealth_VolumeHealthEntry) bool {
+	return e.GetStatus() != csi.VolumeHealthErrorType_DEGRADED
 }
 
 // NodeGetStorageHealth tells which of the node's pools cannot be used (CSI 1.13).

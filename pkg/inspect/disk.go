@@ -37,7 +37,7 @@ func open(path string) (_ *disk, err error) {
 		return nil, errors.Join(err, p.Close())
 	}
 	if magic == unix.BTRFS_SUPER_MAGIC {
-		b, err := btrfs.New(p)
+		b, err := btrfs.New(p, btrfs.Options{})
 		if err != nil {
 			return nil, errors.Join(err, p.Close())
 		}

@@ -144,7 +144,7 @@ func fill(t *testing.T, path string, volumes ...state.Volume) {
 	must(t, err)
 	var b backend.Backend
 	if magic == unix.BTRFS_SUPER_MAGIC {
-		b, err = btrfs.New(p)
+		b, err = btrfs.New(p, btrfs.Options{})
 	} else {
 		b, err = plain.New(p)
 	}

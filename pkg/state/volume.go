@@ -20,6 +20,17 @@ const (
 	Thin  Provisioning = "thin"
 )
 
+// Enforcement says what a pool does about volumes that nothing holds to their size.
+type Enforcement string
+
+// A pool takes no volumes that could grow beyond their size, or takes them and tells of
+// it, or does not limit any.
+const (
+	EnforcementRequired  Enforcement = "required"
+	EnforcementPreferred Enforcement = "preferred"
+	EnforcementNone      Enforcement = "none"
+)
+
 // OnDelete says what becomes of a volume's contents when it is deleted.
 type OnDelete string
 
@@ -192,6 +203,11 @@ type PoolStatus struct {
 	Filesystem string `json:"filesystem,omitempty"`
 	// EnforcesLimits tells whether a volume is held to its size here.
 	EnforcesLimits bool `json:"enforcesLimits"`
+	// Enforcement is what the pool does where it is not.
+	Enforcement Enforcement `json:"enforcement,omitempty"`
+	// Unenforced is why volumes are not held to their size, and what mends it; "": they
+	// are, or are not to be.
+	Unenforced string `json:"unenforced,omitempty"`
 	// Usage is the filesystem's own count.
 	Usage Usage `json:"usage"`
 	// Labels are the pool's own, by which the parameter poolSelector chooses.

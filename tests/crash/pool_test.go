@@ -60,7 +60,7 @@ func TestAPoolWithoutItsDiskIsRefused(t *testing.T) {
 				}
 				before := tree(t, pool)
 				if when == "at the start" {
-					w.d = process.Launch(t, process.Options{Dir: w.dir, Metrics: true})
+					w.d = process.Launch(t, process.Options{Dir: w.dir, Pool: w.pool, Metrics: true})
 					if err := w.d.AwaitAnswering(); err != nil {
 						t.Fatal(err)
 					}

@@ -51,7 +51,7 @@ func newMachine(t testing.TB, stateFS, poolFS filesystem, oneDisk bool) *machine
 	t.Helper()
 	images := imagesDir(t)
 	base := process.TempDir(t)
-	m := &machine{world: &world{dir: filepath.Join(base, "hp"), targets: filepath.Join(base, "targets")}}
+	m := &machine{world: &world{dir: filepath.Join(base, "hp"), targets: filepath.Join(base, "targets"), pool: unlimited}}
 	add := func(fs filesystem, name, at string) {
 		image := filepath.Join(images, name)
 		makeImage(t, fs, image)
@@ -159,7 +159,7 @@ func (m *machine) off(t testing.TB) {
 
 // startAfter starts the machine with what its disks held at a cut.
 func (m *machine) startAfter(t *testing.T, c cut) {
-	after := &machine{world: &world{dir: m.dir, targets: filepath.Join(m.targets, "after")}}
+	after := &machine{world: &world{dir: m.dir, targets: filepath.Join(m.targets, "after"), pool: unlimited}}
 	for i, d := range m.disks {
 		after.disks = append(after.disks, mountImage(t, d.fs, c.images[i], d.at))
 	}

@@ -35,7 +35,7 @@ func populated(t *testing.T) *world {
 // refused starts the driver, which has to end by itself, and returns what it said.
 func (w *world) refused(t *testing.T) string {
 	t.Helper()
-	d := process.Launch(t, process.Options{Dir: w.dir})
+	d := process.Launch(t, process.Options{Dir: w.dir, Pool: w.pool})
 	select {
 	case <-d.Exited():
 	case <-time.After(20 * time.Second):
@@ -121,7 +121,7 @@ func TestADamagedStoreIsNotStarted(t *testing.T) {
 				if err := damage(filepath.Join(state, name)); err != nil {
 					t.Fatal(err)
 				}
-				w.d = process.Launch(t, process.Options{Dir: w.dir, Metrics: true})
+				w.d = process.Launch(t, process.Options{Dir: w.dir, Pool: w.pool, Metrics: true})
 				if w.d.AwaitAnswering() == nil {
 					w.check(t)
 					return

@@ -24,9 +24,14 @@ import (
 type world struct {
 	dir     string // of state, pool and socket
 	targets string
+	pool    string // what the flag --pool says of it
 	volumes []*volume
 	d       *process.Driver // the last that was started
 }
+
+// unlimited is a pool that holds no volume to its size, whatever it lies on, which is no
+// fault of its volumes.
+const unlimited = ",enforcement=none"
 
 // newWorld makes a world whose pool is a small filesystem of its own, so that every
 // byte of it can be accounted for.
@@ -47,7 +52,7 @@ func newWorld(t testing.TB) *world {
 func newWorldOnDisk(t testing.TB) *world {
 	t.Helper()
 	dir := process.TempDir(t)
-	w := &world{dir: dir, targets: filepath.Join(dir, "targets")}
+	w := &world{dir: dir, targets: filepath.Join(dir, "targets"), pool: unlimited}
 	if err := os.Mkdir(w.targets, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -69,14 +74,14 @@ func (w *world) volume(name string) *volume {
 // start starts the driver on the world.
 func (w *world) start(t testing.TB) *process.Driver {
 	t.Helper()
-	w.d = process.Start(t, process.Options{Dir: w.dir, Metrics: true})
+	w.d = process.Start(t, process.Options{Dir: w.dir, Pool: w.pool, Metrics: true})
 	return w.d
 }
 
 // launchDoomed starts a driver that will kill itself at a step.
 func (w *world) launchDoomed(t testing.TB, at string) *process.Driver {
 	t.Helper()
-	w.d = process.Launch(t, process.Options{Dir: w.dir, Metrics: true, Tags: "crashtest", Env: []string{"HOSTPATH_CSI_CRASH_AT=" + at}})
+	w.d = process.Launch(t, process.Options{Dir: w.dir, Pool: w.pool, Metrics: true, Tags: "crashtest", Env: []string{"HOSTPATH_CSI_CRASH_AT=" + at}})
 	return w.d
 }
 

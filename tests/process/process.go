@@ -34,6 +34,8 @@ type Options struct {
 	Env []string
 	// Args are added to the command line.
 	Args []string
+	// Pool is added to what the flag --pool says of the pool, such as ",enforcement=none".
+	Pool string
 	// Metrics has the driver serve them: see Metric.
 	Metrics bool
 }
@@ -81,7 +83,7 @@ func Launch(t testing.TB, o Options) *Driver {
 	}
 	d := &Driver{Dir: o.Dir, log: &logBuffer{}, exited: make(chan struct{})}
 	args := append([]string{"standalone", "--endpoint", d.Endpoint(), "--node-id", NodeID,
-		"--state-dir", d.StateDir(), "--pool", "default=" + d.PoolDir()}, o.Args...)
+		"--state-dir", d.StateDir(), "--pool", "default=" + d.PoolDir() + o.Pool}, o.Args...)
 	if o.Metrics {
 		d.metrics = freeAddress(t)
 		args = append(args, "--metrics-address", d.metrics)

@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"loop":    {"state"},
 	"quota":   {"state"},
 	"config":  {"state"},
-	"backend": {"state", "crash", "mount", "quota"},
+	"backend": {"state", "crash", "mount", "quota", "loop"},
 	"agent":   {"state", "crash", "mount", "config", "backend"},
 	"driver":  {"state", "crash", "mount", "config"},
 	"cluster": {"state"},

@@ -26,18 +26,26 @@ import (
 // directories.
 type Backend struct {
 	*plain.Backend
+	o       Options
 	qgroups qgroups
+}
+
+// Options say how volumes are limited.
+type Options struct {
+	// Unlimited gives new volumes no limit, though quotas be on. Those that have one keep
+	// it.
+	Unlimited bool
 }
 
 var _ backend.Backend = (*Backend)(nil)
 
 // New makes a Backend of an open pool on btrfs, which it then owns.
-func New(p *pool.Pool) (*Backend, error) {
+func New(p *pool.Pool, o Options) (*Backend, error) {
 	directories, err := plain.New(p)
 	if err != nil {
 		return nil, err
 	}
-	b := &Backend{Backend: directories}
+	b := &Backend{Backend: directories, o: o}
 	if b.qgroups, err = openQgroups(p.Path()); err != nil {
 		return nil, errors.Join(err, directories.Close())
 	}
@@ -46,7 +54,16 @@ func New(p *pool.Pool) (*Backend, error) {
 
 // Features tells that blocks are shared, and whether sizes are enforced.
 func (b *Backend) Features() backend.Features {
-	return backend.Features{Filesystem: "btrfs", EnforcesLimits: b.qgroups.on, SharesBlocks: true, AtomicSnapshots: true, RemovesAtOnce: true}
+	return backend.Features{Filesystem: "btrfs", EnforcesLimits: b.qgroups.on && !b.o.Unlimited, SharesBlocks: true, AtomicSnapshots: true, RemovesAtOnce: true}
+}
+
+// Unenforced tells why limits are not enforced, and what to do about it; nil: they are.
+func (b *Backend) Unenforced() error {
+	if b.qgroups.on {
+		return nil
+	}
+	return state.Errorf(state.Unsupported, "quotas of this btrfs are off, or are being counted: run `btrfs quota enable --simple %s` "+
+		"(Linux 6.7 and btrfs-progs 6.7 or newer; without --simple otherwise), and restart the driver when that is done", b.Path())
 }
 
 // Build makes an empty subvolume with the limit, mode and owner of v.Spec.
@@ -89,6 +106,11 @@ func (b *Backend) limit(d *os.File, v state.Volume) error {
 	id, err := subvolumeID(d)
 	if err != nil {
 		return fmt.Errorf("subvolume of volume %s: %w", v.ID, err)
+	}
+	if b.o.Unlimited {
+		if limited, err := b.qgroups.limited(id); err != nil || !limited {
+			return err
+		}
 	}
 	if err := b.qgroups.limit(id, v.Spec.CapacityBytes+allowance(v.Spec.CapacityBytes)); err != nil {
 		return fmt.Errorf("limiting volume %s: %w", v.ID, err)

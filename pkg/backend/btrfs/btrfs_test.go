@@ -65,7 +65,7 @@ func openAgain(t *testing.T, path string) *Backend {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := New(p)
+	b, err := New(p, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

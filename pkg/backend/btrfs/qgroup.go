@@ -87,20 +87,61 @@ func (q *qgroups) enabled() (bool, error) {
 	return flags&statusOn != 0 && flags&(statusRescan|statusInconsist) == 0, nil
 }
 
-// EnableQuota switches simple quotas on for the filesystem that path is on, for one
-// that the driver has made itself.
+// EnsureQuota switches quotas on for the filesystem that path is on, unless there are
+// any: for one that belongs to the driver as a whole. Simple ones are taken where the
+// kernel has them.
+func EnsureQuota(path string) error {
+	q := qgroups{}
+	var err error
+	if q.pool, err = os.Open(path); err != nil {
+		return err
+	}
+	defer q.pool.Close()
+	if q.on, err = q.enabled(); err != nil || q.on {
+		return err
+	}
+	err = q.enable(enableSimple)
+	if errors.Is(err, unix.EINVAL) { // before Linux 6.7; or there are classic ones, being counted
+		err = q.enableClassic()
+	}
+	if err != nil {
+		return fmt.Errorf("switching quotas on for %s: %w", path, err)
+	}
+	return nil
+}
+
+// EnableQuota switches simple quotas on for the filesystem that path is on.
 func EnableQuota(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	const enableSimple = 4 // BTRFS_QUOTA_CTL_ENABLE_SIMPLE_QUOTA, since Linux 6.7
-	a := struct{ command, status uint64 }{command: enableSimple}
-	if err := ioctl(int(f.Fd()), iocQuotaControl, unsafe.Pointer(&a)); err != nil {
+	if err := (qgroups{pool: f}).enable(enableSimple); err != nil {
 		return fmt.Errorf("switching simple quotas on for %s: %w", path, err)
 	}
 	return nil
+}
+
+// Commands of BTRFS_IOC_QUOTA_CTL.
+const (
+	enableClassicQuota = 1 // BTRFS_QUOTA_CTL_ENABLE
+	enableSimple       = 4 // BTRFS_QUOTA_CTL_ENABLE_SIMPLE_QUOTA, since Linux 6.7
+)
+
+func (q qgroups) enable(command uint64) error {
+	a := struct{ command, status uint64 }{command: command}
+	return ioctl(int(q.pool.Fd()), iocQuotaControl, unsafe.Pointer(&a))
+}
+
+// enableClassic waits until everything is counted: limits are not to be relied upon
+// before.
+func (q qgroups) enableClassic() error {
+	if err := q.enable(enableClassicQuota); err != nil {
+		return err
+	}
+	const iocRescanWait = 0x942e // _IO(0x94, 46)
+	return ioctl(int(q.pool.Fd()), iocRescanWait, nil)
 }
 
 // findLive returns the filesystem's directory of qgroups in sysfs.
@@ -120,16 +161,26 @@ func (q *qgroups) findLive() (string, error) {
 	return dir, nil
 }
 
+const maxReferenced = 1 << 0 // BTRFS_QGROUP_LIMIT_MAX_RFER
+
 // limit sets how many bytes a subvolume may refer to.
 func (q *qgroups) limit(id uint64, bytes int64) error {
-	const maxReferenced = 1 << 0 // BTRFS_QGROUP_LIMIT_MAX_RFER
 	a := struct{ qgroup, flags, referenced, exclusive, _, _ uint64 }{qgroup: id, flags: maxReferenced, referenced: uint64(bytes)}
 	return ioctl(int(q.pool.Fd()), iocQgroupLimit, unsafe.Pointer(&a))
 }
 
+// limited tells whether a subvolume has a limit.
+func (q *qgroups) limited(id uint64) (bool, error) {
+	flags, err := q.read(id, "limit_flags")
+	return flags&maxReferenced != 0, err
+}
+
 // used returns how many bytes a subvolume refers to.
-func (q *qgroups) used(id uint64) (int64, error) {
-	f, err := os.Open(q.live + "/0_" + strconv.FormatUint(id, 10) + "/referenced")
+func (q *qgroups) used(id uint64) (int64, error) { return q.read(id, "referenced") }
+
+// read reads one of the numbers that sysfs has of a group.
+func (q *qgroups) read(id uint64, name string) (int64, error) {
+	f, err := os.Open(q.live + "/0_" + strconv.FormatUint(id, 10) + "/" + name)
 	if err != nil {
 		return 0, err
 	}

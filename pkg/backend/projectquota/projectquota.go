@@ -47,6 +47,18 @@ type Options struct {
 	// BytesPerInode gives a volume one inode for so many bytes of its size, as mkfs
 	// -i does for a filesystem; 0: as many as the filesystem has.
 	BytesPerInode int64
+	// Unlimited gives new volumes no project, though the filesystem enforce limits. Those
+	// that have one keep it.
+	Unlimited bool
+}
+
+// RangeOf is the project IDs from first to last; the zero value of both means
+// quota.DefaultRange.
+func RangeOf(first, last uint32) quota.Range {
+	if first == 0 && last == 0 {
+		return quota.DefaultRange
+	}
+	return quota.Range{First: first, Count: last - first + 1}
 }
 
 // Backend is a pool of directories with a size.
@@ -91,7 +103,7 @@ func New(p *pool.Pool, o Options) (_ *Backend, err error) {
 		return nil, err
 	}
 	b.features = b.Backend.Features()
-	b.features.EnforcesLimits = b.why == nil
+	b.features.EnforcesLimits = b.why == nil && !o.Unlimited
 	b.features.SharesBlocks = sharesBlocks(root)
 	return b, nil
 }
