@@ -29,9 +29,10 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build bin/hostpath-csi, a static binary
+build: ## Build bin/hostpath-csi and bin/kubectl-hostpath, static binaries
 	@scripts/install-deps.sh build
 	$(build) -o bin/hostpath-csi ./cmd/hostpath-csi
+	$(build) -o bin/kubectl-hostpath ./cmd/kubectl-hostpath
 
 .PHONY: demo
 demo: build ## See it work: create, mount, expand, crash, recover, delete (root, seconds)
@@ -107,7 +108,7 @@ vm: ## Test XFS and ext4 quota in a small virtual machine (root)
 .PHONY: kube-store
 kube-store: ## Test records, manifests and admission against a real API server (KUBE=program)
 	@[ -x "$(KUBE)" ] || { echo 'make kube-store KUBE=PROGRAM: a program that is etcd, kube-apiserver or kubectl by its first argument' >&2; exit 1; }
-	HOSTPATH_CSI_TEST_KUBE=$(abspath $(KUBE)) go test -tags kubestore -count=1 $(TEST_FLAGS) ./pkg/state/kube
+	HOSTPATH_CSI_TEST_KUBE=$(abspath $(KUBE)) go test -tags kubestore -count=1 $(TEST_FLAGS) ./pkg/state/kube ./cmd/kubectl-hostpath
 	cd tests/deploy && HOSTPATH_CSI_TEST_KUBE=$(abspath $(KUBE)) go test -tags kubestore -count=1 $(TEST_FLAGS) ./...
 
 .PHONY: cluster
