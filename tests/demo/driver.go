@@ -23,7 +23,8 @@ const (
 
 // driver is the process under demonstration and the connection to it.
 type driver struct {
-	path, socket, stateDir, pool string
+	path, socket, stateDir string
+	pool                   string // as the flag --pool takes it
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed once the process is gone; cmd.ProcessState tells how
@@ -33,7 +34,7 @@ type driver struct {
 
 func (d *driver) args() []string {
 	return []string{"standalone", "--endpoint", "unix://" + d.socket, "--node-id", nodeID,
-		"--state-dir", d.stateDir, "--pool", "default=" + d.pool}
+		"--state-dir", d.stateDir, "--pool", d.pool}
 }
 
 // start runs the driver and returns once it answers over its socket.

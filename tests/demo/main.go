@@ -76,6 +76,7 @@ type demo struct {
 
 	root   string // everything lies beneath
 	pool   string // the volumes
+	image  string // the file that the pool lies in
 	target string // where the volume is to appear for its pod
 
 	volumeID  string
@@ -104,13 +105,14 @@ func newDemo(out *printer, driverPath string) (*demo, error) {
 		out:    out,
 		root:   root,
 		pool:   filepath.Join(root, "pool"),
+		image:  filepath.Join(root, "pool.img"),
 		target: filepath.Join(root, "pod", "data"),
 	}
 	d.driver = &driver{
 		path:     driverPath,
 		socket:   filepath.Join(root, "csi.sock"),
 		stateDir: filepath.Join(root, "state"),
-		pool:     d.pool,
+		pool:     fmt.Sprintf("default=%s,image=%s,size=1Gi,filesystem=btrfs,provisioning=thin,enforcement=required", d.pool, d.image),
 	}
 	for _, dir := range []string{d.pool, d.driver.stateDir, filepath.Dir(d.target)} {
 		if err := os.Mkdir(dir, 0o755); err != nil {

@@ -39,7 +39,8 @@ var steps = []struct {
 	{"It is published: mounted where a pod would find it", (*demo).publish},
 	{"The pod writes data", (*demo).write},
 	{"How full is it?", (*demo).statistics},
-	{"It grows, while in use", (*demo).expand},
+	{"A write stops at the volume's size", (*demo).fill},
+	{"It grows, while in use, and the write goes on", (*demo).expand},
 	{"It is unpublished and published again: the data is there", (*demo).republish},
 	{"The driver is killed (SIGKILL)", (*demo).crash},
 	{"It starts again: nothing is lost", (*demo).restart},
@@ -97,6 +98,15 @@ func (d *demo) startDriver(ctx context.Context) error {
 	}
 	d.out.seen("%s %s answers as node %q after %d ms",
 		info.GetName(), info.GetVendorVersion(), node.GetNodeId(), took.Milliseconds())
+	pool, err := df(d.pool)
+	if err != nil {
+		return err
+	}
+	file, err := os.Stat(d.image)
+	if err != nil {
+		return err
+	}
+	d.out.seen("it has made a file of %s, formatted it, and mounted it: a pool of %s", size(file.Size()), size(pool.total))
 	return nil
 }
 
@@ -186,6 +196,7 @@ func (d *demo) wantMounts(n int) error {
 	if err != nil {
 		return err
 	}
+	mounts = slices.DeleteFunc(mounts, func(m string) bool { return m == d.pool }) // which outlives the driver
 	if want := slices.Repeat([]string{d.target}, n); !slices.Equal(mounts, want) {
 		return fmt.Errorf("mounted are %q, not %q", mounts, want)
 	}
@@ -233,7 +244,7 @@ func (d *demo) statistics(ctx context.Context) error {
 	d.out.call("df %s", d.target)
 	d.out.seen("size %s, used %s, available %s", size(free.total), size(free.used), size(free.available))
 	if free.total == pool.total {
-		d.out.note("(the whole filesystem's: this backend sets no limit, so the pod sees all of it)")
+		d.out.note("(the pool's: df does not know of btrfs' limits)")
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, callTime)
@@ -292,6 +303,11 @@ func (d *demo) expand(ctx context.Context) error {
 		return err
 	}
 	d.out.seen("from %s to %s; its data is in reach as before", size(old), size(d.capacity))
+	const more = 32 * mib
+	if written, err := appendTo(d.fillerPath(), more); err != nil {
+		return fmt.Errorf("the write stops after %s more: %w", size(written), err)
+	}
+	d.out.seen("%s more were written", size(more))
 	return nil
 }
 
@@ -471,7 +487,7 @@ func (d *demo) nothingLeft(ctx context.Context) error {
 	if err := d.wantUnpublished(); err != nil {
 		return err
 	}
-	d.out.seen("mounts: none")
+	d.out.seen("mounts of volumes: none")
 	if err := d.driver.stop(); err != nil {
 		return err
 	}
