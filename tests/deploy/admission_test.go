@@ -5,10 +5,12 @@ package deploy
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,6 +20,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/cluster"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state/kube"
 )
@@ -138,13 +141,57 @@ func beat(t *testing.T, node string) {
 		t.Fatal(err)
 	}
 	own := client.CoordinationV1().Leases(namespace)
-	lease, err := own.Create(t.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "hostpath-csi-node-" + node}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatalf("an agent makes its lease: %v", err)
+	var before string
+	for range 2 { // the first makes it
+		var lease *coordinationv1.Lease
+		ctx, cancel := context.WithCancel(t.Context())
+		var agent sync.WaitGroup
+		agent.Go(func() { cluster.Heartbeat(ctx, client, namespace, node) })
+		err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+			lease, err = own.Get(ctx, "hostpath-csi-node-"+node, metav1.GetOptions{})
+			return err == nil && lease.ResourceVersion != before, nil
+		})
+		cancel()
+		agent.Wait()
+		if err != nil {
+			t.Fatalf("an agent makes and renews its lease: %v", err)
+		}
+		before = lease.ResourceVersion
 	}
-	lease.Spec.HolderIdentity = &node
-	if _, err := own.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
-		t.Errorf("an agent renews its lease: %v", err)
+}
+
+// What the roles see of the cluster beside the records.
+func TestTheRolesSeeTheCluster(t *testing.T) {
+	awaitPolicy(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	tester, err := kubernetes.NewForConfig(server.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n4", Labels: map[string]string{"disk": "ssd"}}}
+	if _, err := tester.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	agent, err := kubernetes.NewForConfig(as(nodeAccount, "n4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels, err := cluster.WatchLabels(ctx, agent, "n4")
+	if err != nil || labels.Now()["disk"] != "ssd" {
+		t.Errorf("an agent reads the labels of its node: %v, %v", labels, err)
+	}
+	beat(t, "n4")
+	controller, err := kubernetes.NewForConfig(as(controllerAccount, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, err := cluster.WatchNodes(ctx, controller, namespace)
+	if err != nil {
+		t.Fatalf("the controller sees nodes and leases: %v", err)
+	}
+	if err := seen.Away("n4"); err != nil {
+		t.Errorf("an agent at work: %v", err)
 	}
 }
 

@@ -2,10 +2,12 @@ package deploy
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/mod/modfile"
@@ -13,26 +15,31 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 )
 
-// everything renders all that can be installed, by what it is called.
+// everything returns all that can be installed, by what it is called. Nobody changes it.
 func everything(t *testing.T) map[string][]object {
 	t.Helper()
+	all, err := renderEverything()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return maps.Clone(all)
+}
+
+var renderEverything = sync.OnceValues(func() (map[string][]object, error) {
 	all := map[string][]object{}
 	for _, name := range []string{"overlays/default", "overlays/ha", "overlays/single-node"} {
 		for _, components := range [][]string{nil, {"components/snapshots"}} {
 			objects, err := with(name, components...)
 			if err != nil {
-				t.Fatal(err)
+				return nil, err
 			}
 			all[strings.Join(append([]string{name}, components...), "+")] = objects
 		}
 	}
 	charted, err := chart(`{controller: {replicas: 2}, snapshots: {enabled: true}}`)
-	if err != nil {
-		t.Fatal(err)
-	}
 	all["the chart"] = charted
-	return all
-}
+	return all, err
+})
 
 func TestNobodyMayDoEverything(t *testing.T) {
 	for name, objects := range everything(t) {
