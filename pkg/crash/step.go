@@ -57,5 +57,6 @@ func Steps() []Name {
 	return []Name{CreateRecorded, CreateMade, CreateLabelled, CreateSynced, CreateCommitting, CreateCommitted,
 		CreatePlaced, DeleteRecorded, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, ExpandRecorded,
 		ExpandResized, ExpandGrown, ExpandCommitted, PublishChecked, PublishAttached, PublishMounted, UnpublishDetach, UnpublishFreed, UnpublishRemoved,
+		SnapshotRecorded, SnapshotCopying, SnapshotCommitting, SnapshotCommitted, SnapshotPlaced,
 		StoreCommitted, PoolMarked, DiskAllocated, DiskClaimed, DiskFormatted, DiskPlaced, DiskAttached, DiskMounted, DiskExtended, DiskGrown}
 }

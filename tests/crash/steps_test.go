@@ -79,6 +79,13 @@ func TestKilledAtEveryStep(t *testing.T) {
 	for _, step := range diskSteps { // TestKilledWhileItMakesADisk, TestKilledWhileItGrowsADisk
 		reached[step] = true
 	}
+	for _, d := range copyDeeds { // TestKilledAtEveryStepOfACopy
+		for _, at := range d.at {
+			name, _, _ := strings.Cut(at, ":")
+			reached[crash.Name(name)] = true
+		}
+	}
+	reached[crash.SnapshotCopying] = true // TestKilledWhileItCopiesASnapshotThatWasToldOf
 	for _, step := range crash.Steps() {
 		if !reached[step] {
 			t.Errorf("no test kills the driver at step %s", step)

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/container-storage-interface/spec/lib/go/csi"
+
 	"github.com/hostpath-csi/hostpath-csi/tests/process"
 )
 
@@ -31,7 +33,13 @@ type volume struct {
 	published belief
 	cut       string // the operation that was not answered
 	block     bool   // it is a block volume
+	// from is what it begins as a copy of, and first what it holds then.
+	from  *csi.VolumeContentSource
+	first string
 }
+
+// begins has the volume begin as a copy that holds data.
+func (v *volume) begins(from *csi.VolumeContentSource, data string) { v.from, v.first = from, data }
 
 func newVolume(name, target string) *volume {
 	return &volume{name: name, exists: no, target: target, published: no}
@@ -47,12 +55,15 @@ const (
 var operations = map[string]func(v *volume, d *process.Driver) error{
 	"create": func(v *volume, d *process.Driver) error {
 		if v.exists == no {
-			v.bytes, v.data = []int64{firstSize}, ""
+			v.bytes, v.data = []int64{firstSize}, v.first
 		}
 		v.exists = maybe
 		create := d.Create
 		if v.block {
 			create = d.CreateBlock
+		}
+		if v.from != nil {
+			create = func(name string, bytes int64) (string, error) { return d.Copy(name, bytes, v.block, v.from) }
 		}
 		id, err := create(v.name, firstSize)
 		if err != nil {

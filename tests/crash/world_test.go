@@ -22,11 +22,12 @@ import (
 // world is a driver's directory, and what is known of the volumes in it. It outlives
 // every driver that is started in it.
 type world struct {
-	dir     string // of state, pool and socket
-	targets string
-	pool    string // what the flag --pool says of it
-	volumes []*volume
-	d       *process.Driver // the last that was started
+	dir       string // of state, pool and socket
+	targets   string
+	pool      string // what the flag --pool says of it
+	volumes   []*volume
+	snapshots []*snapshot
+	d         *process.Driver // the last that was started
 }
 
 // unlimited is a pool that holds no volume to its size, whatever it lies on, which is no
@@ -172,6 +173,10 @@ func (w *world) compare(t testing.TB) error {
 	if err := w.compareDevices(t); err != nil {
 		return err
 	}
+	snapshots, err := w.compareSnapshots(t)
+	if err != nil {
+		return err
+	}
 	if err := process.SameNames(t, filepath.Join(w.d.PoolDir(), ".tmp")); err != nil {
 		return err
 	}
@@ -183,7 +188,7 @@ func (w *world) compare(t testing.TB) error {
 			return err
 		}
 		want := map[string]float64{
-			"hostpath_csi_pool_allocated_bytes": float64(sum(w.volumes)),
+			"hostpath_csi_pool_allocated_bytes": float64(sum(w.volumes) + snapshots),
 			"hostpath_csi_pool_volumes":         float64(len(namesOf(w.volumes, false)) + len(namesOf(w.volumes, true))),
 			"hostpath_csi_pool_orphans":         0,
 			"hostpath_csi_pool_usable":          1,
@@ -204,6 +209,11 @@ func (w *world) end(t testing.TB) {
 	for _, v := range w.volumes {
 		w.must(t, v, "unpublish")
 		w.must(t, v, "delete")
+	}
+	for _, s := range w.snapshots {
+		if err := s.remove(w.d); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w.check(t)
 }

@@ -198,9 +198,9 @@ func (d *Driver) MetricsAddress() string { return d.metrics }
 // or call has left to do, and otherwise the metrics.
 func (d *Driver) Settled() (map[string]float64, error) {
 	m, err := d.Metrics()
-	if err == nil && m["hostpath_csi_reconciling_volumes"]+m["hostpath_csi_trash_entries"] > 0 {
-		err = fmt.Errorf("%v volumes are being reconciled, and %v entries are in the trash",
-			m["hostpath_csi_reconciling_volumes"], m["hostpath_csi_trash_entries"])
+	if err == nil && m["hostpath_csi_reconciling_volumes"]+m["hostpath_csi_copies"]+m["hostpath_csi_trash_entries"] > 0 {
+		err = fmt.Errorf("%v volumes are being reconciled, %v copies are being made, and %v entries are in the trash",
+			m["hostpath_csi_reconciling_volumes"], m["hostpath_csi_copies"], m["hostpath_csi_trash_entries"])
 	}
 	return m, err
 }

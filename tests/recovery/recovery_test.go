@@ -1,4 +1,4 @@
-// Package recovery loses and damages the store of a driver with volumes, and has
+// Package recovery loses and damages the store of a driver with volumes and a snapshot, and has
 // 'hostpath-csi recover' rebuild it.
 package recovery
 
@@ -57,12 +57,12 @@ func TestALostOrDamagedStoreIsRebuiltFromTheVolumes(t *testing.T) {
 			}
 
 			out := recoverStore(t, dir)
-			for _, want := range []string{"volumes/one", "volumes/two", "team/data-0", "1 orphans", "2 recorded"} {
+			for _, want := range []string{"volumes/one", "volumes/two", "snapshots/was-two", "team/data-0", "1 orphans", "3 recorded"} {
 				if !strings.Contains(out, want) {
 					t.Errorf("recover does not list %q:\n%s", want, out)
 				}
 			}
-			if again := recoverStore(t, dir); !strings.Contains(again, "2 known before") {
+			if again := recoverStore(t, dir); !strings.Contains(again, "3 known before") {
 				t.Errorf("recover again finds:\n%s", again)
 			}
 
@@ -81,6 +81,20 @@ func TestALostOrDamagedStoreIsRebuiltFromTheVolumes(t *testing.T) {
 			}
 			_, err = after.NodeUnpublishVolume(context.Background(), &csi.NodeUnpublishVolumeRequest{VolumeId: "two", TargetPath: target})
 			must(t, err)
+			// The snapshot can be restored from, and deleted.
+			if ready, err := after.Snapshots(); err != nil || len(ready) != 1 || !ready["was-two"] {
+				t.Errorf("snapshots are %v, %v", ready, err)
+			}
+			_, err = after.Copy("restored", 3<<20, false, process.FromSnapshot("was-two"))
+			must(t, err)
+			must(t, after.RemoveSnapshot("was-two"))
+			if b, err := os.ReadFile(filepath.Join(after.PoolDir(), "volumes", "restored", "file")); err != nil || string(b) != content {
+				t.Errorf("what was restored holds %q, %v", b, err)
+			}
+			must(t, after.Delete("restored"))
+			if left, err := os.ReadDir(filepath.Join(after.PoolDir(), "snapshots")); err != nil || len(left) > 0 {
+				t.Errorf("snapshots/ holds %v, %v", left, err)
+			}
 			for id := range before {
 				_, err := after.DeleteVolume(context.Background(), &csi.DeleteVolumeRequest{VolumeId: id})
 				must(t, err)
@@ -92,7 +106,7 @@ func TestALostOrDamagedStoreIsRebuiltFromTheVolumes(t *testing.T) {
 func TestRecoverLeavesAStoreThatIsInOrderAlone(t *testing.T) {
 	dir := process.TempDir(t)
 	before := populate(t, dir)
-	if out := recoverStore(t, dir); !strings.Contains(out, "0 recorded, 2 known before, 1 orphans") {
+	if out := recoverStore(t, dir); !strings.Contains(out, "0 recorded, 3 known before, 1 orphans") {
 		t.Errorf("recover says:\n%s", out)
 	}
 	if got := sizes(t, process.Start(t, process.Options{Dir: dir})); len(got) != len(before) {
@@ -142,6 +156,8 @@ func populate(t *testing.T, dir string) map[string]int64 {
 	must(t, err)
 	must(t, os.WriteFile(filepath.Join(target, "file"), []byte(content), 0o600))
 	_, err = d.NodeUnpublishVolume(ctx, &csi.NodeUnpublishVolumeRequest{VolumeId: "two", TargetPath: target})
+	must(t, err)
+	_, err = d.TakeSnapshot("was-two", "two")
 	must(t, err)
 	must(t, os.Mkdir(filepath.Join(d.PoolDir(), "volumes", "orphan"), 0o755))
 	before := sizes(t, d)

@@ -119,7 +119,8 @@ func openLocked(dir string, options Options) (*Store, error) {
 	}
 	s.snapshots = &records[state.SnapshotSpec, state.SnapshotStatus]{
 		store: s, kind: "snapshot", prefix: "s/", valid: state.ValidID,
-		phase: func(u *state.SnapshotStatus) state.Phase { return u.Phase },
+		phase:     func(u *state.SnapshotStatus) state.Phase { return u.Phase },
+		committed: func() { crash.Step(crash.StoreCommitted) },
 	}
 	s.nodes = &records[state.NodeSpec, state.NodeStatus]{
 		store: s, kind: "node", prefix: "n/", valid: state.ValidNodeID,
