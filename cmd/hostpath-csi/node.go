@@ -85,7 +85,8 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 		return err
 	}
 
-	a := agent.New(agent.Options{NodeID: o.nodeID, Pools: pools, Volumes: store.Volumes(), Nodes: store.Nodes(), Store: store.UUID()})
+	a := agent.New(agent.Options{NodeID: o.nodeID, Pools: pools, Volumes: store.Volumes(), Snapshots: store.Snapshots(),
+		Nodes: store.Nodes(), Store: store.UUID()})
 	if err := a.Attach(ctx); err != nil {
 		return err
 	}
