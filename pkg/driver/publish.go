@@ -8,6 +8,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"k8s.io/klog/v2"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/mount"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
@@ -42,6 +43,11 @@ func (n *node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 		return nil, state.Errorf(state.Incompatible, "volume %s is for %s access, not for %s", id, v.Spec.AccessType, want.kind)
 	}
 	want.options.ReadOnly = want.options.ReadOnly || want.readOnly || req.GetReadonly()
+	if want.group != noGroup && !want.options.ReadOnly { // who only reads changes nothing
+		if err := mount.SetGroup(ctx, dir, want.group); err != nil {
+			return nil, fmt.Errorf("publishing volume %s: %w", id, err)
+		}
+	}
 	if err := n.mounts.Publish(ctx, id, dir, target, want.options, want.exclusive); err != nil {
 		return nil, fmt.Errorf("publishing volume %s: %w", id, err)
 	}

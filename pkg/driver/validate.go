@@ -107,12 +107,13 @@ type access struct {
 	fsType    string
 	readOnly  bool // the access mode allows reading only
 	exclusive bool // one target path at a time
+	group     int  // that the volume is given to; noGroup: to none
 }
 
 // parseCapability checks one capability. Invalid if no CO may ask so,
 // Incompatible if this driver does not serve it.
 func parseCapability(c *csi.VolumeCapability) (access, error) {
-	var a access
+	a := access{group: noGroup}
 	switch t := c.GetAccessType().(type) {
 	case *csi.VolumeCapability_Mount:
 		a.kind, a.fsType = state.MountAccess, t.Mount.GetFsType()
@@ -120,8 +121,8 @@ func parseCapability(c *csi.VolumeCapability) (access, error) {
 		if a.options, err = mount.ParseFlags(t.Mount.GetMountFlags()); err != nil {
 			return a, fmt.Errorf("volume_capability.mount.mount_flags: %w", err)
 		}
-		if g := t.Mount.GetVolumeMountGroup(); g != "" {
-			return a, state.Errorf(state.Invalid, "volume_capability.mount.volume_mount_group is %s; this driver does not take it: set the group with the parameter gid", state.Quote(g))
+		if a.group, err = parseGroup(t.Mount.GetVolumeMountGroup()); err != nil {
+			return a, err
 		}
 	case *csi.VolumeCapability_Block:
 		a.kind = state.BlockAccess
