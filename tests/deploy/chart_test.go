@@ -6,6 +6,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 )
 
 func TestTheSchemaRefusesWhatNoTemplateReads(t *testing.T) {
@@ -114,4 +118,27 @@ func TestNotesNameTheClasses(t *testing.T) {
 		return
 	}
 	t.Error("there are no notes")
+}
+
+// The keys of a configuration are the driver's to know: the schema refuses none of them.
+func TestTheSchemaTakesEveryConfiguration(t *testing.T) {
+	var full map[string]any
+	if err := yaml.Unmarshal([]byte(config.Default()), &full); err != nil {
+		t.Fatal(err)
+	}
+	if len(full) < 5 {
+		t.Fatalf("the default configuration has only %d keys", len(full))
+	}
+	for key, value := range full {
+		if value == nil { // all that is in it is a comment
+			full[key] = map[string]any{}
+		}
+	}
+	values, err := yaml.Marshal(map[string]any{"config": full})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := templates(string(values)); err != nil {
+		t.Error(err)
+	}
 }
