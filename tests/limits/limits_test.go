@@ -27,6 +27,23 @@ type kind struct {
 	name   string
 	make   func(t *testing.T) (mountpoint string)
 	beyond error
+	pool   func(dir string) string // what the flag --pool says of it; nil: no more than its path
+}
+
+// inImage is a pool that the driver makes by itself, and that must hold volumes to their
+// size.
+func inImage(filesystem string) func(dir string) string {
+	return func(dir string) string {
+		return ",image=" + dir + "/pool.img,size=1Gi,filesystem=" + filesystem + ",provisioning=thin,enforcement=required"
+	}
+}
+
+func (k kind) options(dir string) process.Options {
+	o := process.Options{Dir: dir}
+	if k.pool != nil {
+		o.Pool = k.pool(dir)
+	}
+	return o
 }
 
 // TestAVolumeHoldsItsSize goes through a volume's life: it takes its size and no more,
@@ -38,7 +55,7 @@ func TestAVolumeHoldsItsSize(t *testing.T) {
 			dir := filepath.Join(k.make(t), "d")
 			must(t, os.Mkdir(dir, 0o755))
 			t.Cleanup(func() { process.UnmountBeneath(t, dir) })
-			d := process.Start(t, process.Options{Dir: dir})
+			d := process.Start(t, k.options(dir))
 			target := filepath.Join(dir, "target")
 			create(t, d, "a")
 			create(t, d, "b")
@@ -55,7 +72,7 @@ func TestAVolumeHoldsItsSize(t *testing.T) {
 			wantAbout(t, "the volume, made 32 MiB large,", taken, 32*mib)
 
 			d.Kill()
-			d = process.Start(t, process.Options{Dir: dir})
+			d = process.Start(t, k.options(dir))
 			first := sizeOf(t, filepath.Join(target, "file"))
 			must(t, os.Remove(filepath.Join(target, "more")))
 			wantAbout(t, "the volume, after a kill,", first+fill(t, filepath.Join(target, "again"), k.beyond), 32*mib)

@@ -11,8 +11,11 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/tests/filesystem"
 )
 
-var kinds = []kind{{"btrfs", func(t *testing.T) string {
-	at := filesystem.New(t, "btrfs", 1<<30)
-	must(t, btrfs.EnableQuota(at))
-	return at
-}, unix.EDQUOT}}
+var kinds = []kind{
+	{"btrfs", func(t *testing.T) string {
+		at := filesystem.New(t, "btrfs", 1<<30)
+		must(t, btrfs.EnableQuota(at))
+		return at
+	}, unix.EDQUOT, nil},
+	{"btrfs in an image", func(t *testing.T) string { return t.TempDir() }, unix.EDQUOT, inImage("btrfs")},
+}

@@ -13,8 +13,9 @@ import (
 var kinds = []kind{
 	{"xfs", func(t *testing.T) string {
 		return filesystem.New(t, "xfs", 1<<30, filesystem.MountOptions("prjquota"))
-	}, unix.ENOSPC},
+	}, unix.ENOSPC, nil},
 	{"ext4", func(t *testing.T) string {
 		return filesystem.New(t, "ext4", 1<<30, filesystem.MkfsArgs("-O", "quota,project"), filesystem.MountOptions("prjquota"))
-	}, unix.EDQUOT},
+	}, unix.EDQUOT, nil},
+	{"xfs in an image", func(t *testing.T) string { return t.TempDir() }, unix.ENOSPC, inImage("xfs")},
 }
