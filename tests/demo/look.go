@@ -74,10 +74,10 @@ func df(path string) (diskFree, error) {
 	}, nil
 }
 
-// leavings lists what is in the pool's folders: volumes, half made ones, trash.
+// leavings lists what is in the pool's folders: volumes, snapshots, half made ones, trash.
 func leavings(pool string) ([]string, error) {
 	var found []string
-	for _, folder := range []string{"volumes", ".tmp", ".trash"} {
+	for _, folder := range []string{"volumes", "snapshots", ".tmp", ".trash"} {
 		entries, err := os.ReadDir(filepath.Join(pool, folder))
 		if err != nil {
 			return nil, err

@@ -83,6 +83,9 @@ type demo struct {
 	volumeCtx map[string]string
 	capacity  int64  // as the driver answered last
 	sum       string // SHA-256 of what the pod wrote
+
+	snapshotID  string
+	snapshotSum string // of what it had written when the snapshot was taken
 }
 
 func newDemo(out *printer, driverPath string) (*demo, error) {
