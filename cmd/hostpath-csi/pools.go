@@ -58,7 +58,7 @@ func poolOptions(pools []config.Pool) []agent.PoolOptions {
 	all := make([]agent.PoolOptions, len(pools))
 	for i, p := range pools {
 		all[i] = agent.PoolOptions{Name: p.Name, Path: p.Path, Labels: p.Labels, Cordoned: p.Cordoned, RequireMountPoint: p.RequireMountPoint,
-			ReserveBytes: p.Reserve.Bytes, ReservePercent: p.Reserve.Percent, Overcommit: p.Overcommit,
+			ReserveBytes: p.Reserve.Bytes, ReservePercent: p.Reserve.Percent, Overcommit: p.Overcommit, ArchiveRetention: p.ArchiveRetention,
 			Disk: diskOf(p), Enforcement: p.Enforcement, ProjectIDs: p.ProjectIDs}
 	}
 	return all

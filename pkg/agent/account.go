@@ -54,7 +54,7 @@ func (p *nodePool) countSnapshots(by int) {
 // what was; where limits are not enforced, no more than is free now. p.mu is held.
 func (p *nodePool) available(fs state.Usage, f backend.Features) int64 {
 	reserved := p.reserved(fs)
-	free := int64(float64(fs.TotalBytes)*p.o.Overcommit) - reserved - p.allocated
+	free := int64(float64(fs.TotalBytes)*p.o.Overcommit) - reserved - p.allocated - p.archived
 	if !f.EnforcesLimits {
 		free = min(free, fs.AvailableBytes-reserved)
 	}

@@ -81,6 +81,8 @@ type PoolOptions struct {
 	ReserveBytes int64
 	// ReservePercent of the filesystem's size is never handed out, either.
 	ReservePercent float64
+	// ArchiveRetention is how long deleted volumes are kept in the archive; 0: for ever.
+	ArchiveRetention time.Duration
 	// Overcommit multiplies what may be promised; 0 means 1.
 	Overcommit float64
 	// Cordoned pools take no new volumes.

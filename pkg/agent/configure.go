@@ -67,7 +67,7 @@ func (p *nodePool) configure(o PoolOptions) {
 	}
 	p.o.ReserveBytes, p.o.ReservePercent, p.o.Overcommit = o.ReserveBytes, o.ReservePercent, overcommitOf(o)
 	p.o.Cordoned, p.o.Labels, p.o.RequireMountPoint = o.Cordoned, maps.Clone(o.Labels), o.RequireMountPoint
-	p.o.Enforcement, p.o.ProjectIDs = o.Enforcement, o.ProjectIDs
+	p.o.Enforcement, p.o.ProjectIDs, p.o.ArchiveRetention = o.Enforcement, o.ProjectIDs, o.ArchiveRetention
 	p.draining = ""
 }
 

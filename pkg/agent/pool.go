@@ -30,6 +30,7 @@ type nodePool struct {
 	refused   error // why b is nil
 	gone      error // why a pool in use cannot be used now
 	allocated int64 // bytes promised to volumes and snapshots, those being built included
+	archived  int64 // bytes that volumes in the archive may take
 	volumes   int   // of them, those that are Ready
 	snapshots int   // that are Ready
 	orphans   []string

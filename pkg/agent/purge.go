@@ -82,16 +82,30 @@ func (a *Agent) purgeOnce(ctx context.Context, p *nodePool) {
 	if b == nil {
 		return
 	}
+	p.expire(b)
 	entries, err := b.Trash(ctx)
 	if err != nil {
 		klog.ErrorS(err, "Listing the trash failed", "pool", p.o.Name)
 		return
 	}
+	defer p.countArchive(b)
 	entries = slices.DeleteFunc(entries, p.isHeld)
 	p.setBacklog(len(entries))
 	for i, name := range entries {
 		removed, logged := 0, time.Now()
-		err := b.Purge(ctx, name, func(inodes int) {
+		kept, err := a.dispose(ctx, p, b, name)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			klog.ErrorS(err, "Archiving or overwriting a deleted volume failed; it will be tried again", "pool", p.o.Name, "entry", name)
+			continue
+		}
+		if kept {
+			p.setBacklog(len(entries) - i - 1)
+			continue
+		}
+		err = b.Purge(ctx, name, func(inodes int) {
 			removed += inodes
 			a.metrics.purged.WithLabelValues(p.o.Name).Add(float64(inodes))
 			if time.Since(logged) >= purgeLogInterval {

@@ -77,6 +77,7 @@ func (a *Agent) scan(ctx context.Context, p *nodePool, b backend.Backend) error 
 			return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
 		}
 	}
+	p.countArchive(b)
 	s.finish()
 	return nil
 }

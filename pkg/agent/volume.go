@@ -106,6 +106,9 @@ func (a *Agent) build(ctx context.Context, v state.Volume) (_ state.Volume, b ba
 	if err = p.admit(); err != nil {
 		return v, nil, nil, err
 	}
+	if err = checkOnDelete(v, b.Features()); err != nil {
+		return v, nil, nil, err
+	}
 	if err = p.reserve(ctx, b, v.Spec.CapacityBytes); err != nil {
 		return v, nil, nil, err
 	}

@@ -11,6 +11,7 @@
 //	                        image, as the volume is
 //	  .tmp/ID.UID           being built: nobody was answered yet
 //	  .trash/ID.UID         being removed: the answer was given
+//	  archive/NAME          was a volume, and is kept: see Archived
 //
 // The record of a volume travels with its data, as the extended attribute
 // RecordXattr of the volume's directory (or image file). A rename, which is
@@ -41,6 +42,15 @@
 //	          Deleting, and there is nothing left to discard.
 //	Purge     the trash is emptied in the background, however long that takes.
 //
+// What becomes of a volume with onDelete archive or scrub is written on it, durably,
+// before it is renamed to .trash, for its record is gone by the time it matters. In the place of
+// Purge, or before it:
+//
+//	Archive   .trash/ID.UID is renamed to archive/NAME, and both directories are
+//	          fsynced. A crash before: it is in the trash, and archived again.
+//	Scrub     every file is overwritten with zeros and fsynced, and then purged. A
+//	          crash before: it is in the trash, and overwritten again.
+//
 // A snapshot lives and dies by the same steps, with snapshots/ in the place of volumes/;
 // while it is being copied, its record may say Copying.
 //
@@ -63,6 +73,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
@@ -119,6 +130,23 @@ type Contents struct {
 	Snapshots map[string]struct{}
 	// Building holds the names in .tmp/, Trash those in .trash/: see PassingName.
 	Building, Trash map[string]struct{}
+}
+
+// Fate is what is to become of a deleted volume.
+type Fate struct {
+	// OnDelete is archive, scrub, or anything else, which is to be removed.
+	OnDelete state.OnDelete `json:"onDelete"`
+	// DeletedAt is when it was taken out of the way.
+	DeletedAt time.Time `json:"deletedAt"`
+}
+
+// Archived is an entry of the archive.
+type Archived struct {
+	Name string
+	// Volume is the record that it carries, and DeletedAt when it was deleted; nil for
+	// what was not archived by this driver, or cannot be read.
+	Volume    *state.Volume
+	DeletedAt time.Time
 }
 
 // PassingName is the name of a volume or snapshot in .tmp and .trash, where another life
@@ -199,6 +227,17 @@ type Backend interface {
 	ReadRecord(path string) (state.Volume, error)
 	// ReadSnapshotRecord is ReadRecord for a snapshot ("snapshots/x").
 	ReadSnapshotRecord(path string) (state.Snapshot, error)
+
+	// Fate tells what is to become of an entry of .trash.
+	Fate(entry string) (Fate, error)
+	// Archive moves an entry of .trash to archive/, durably, and returns its name there.
+	Archive(entry string) (name string, err error)
+	// Scrub overwrites the contents of an entry of .trash, durably; it may be called
+	// again after it was cut short. progress is told as with Purge.
+	Scrub(ctx context.Context, entry string, progress func(inodes int)) error
+	// Archived lists the archive; Expire moves what is in it to .trash, to be removed.
+	Archived() ([]Archived, error)
+	Expire(name string) error
 
 	// DiscardLeaving moves an entry of .tmp that no record speaks of to the trash.
 	DiscardLeaving(name string) error

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -40,6 +42,8 @@ type Pool struct {
 	RequireMountPoint bool
 	// Reserve is never handed out.
 	Reserve Reserve
+	// ArchiveRetention is how long deleted volumes are kept in the archive; 0: for ever.
+	ArchiveRetention time.Duration
 	// Overcommit multiplies what may be promised.
 	Overcommit float64
 	// Cordoned pools take no new volumes.

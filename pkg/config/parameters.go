@@ -86,10 +86,10 @@ var parameters = map[string]parameter{
 		p.Provisioning = state.Provisioning(value)
 		return p.Provisioning == state.Thick || p.Provisioning == state.Thin
 	}, "thick", "of block volumes only: whether the room is taken at once, or as it is written to"},
-	"onDelete": {"delete", func(p *Parameters, value string) bool {
+	"onDelete": {"delete, archive or scrub", func(p *Parameters, value string) bool {
 		p.OnDelete = state.OnDelete(value)
-		return p.OnDelete == state.OnDeleteRemove
-	}, "delete", "what becomes of the contents when the volume is deleted"},
+		return p.OnDelete == state.OnDeleteRemove || p.OnDelete == state.OnDeleteArchive || p.OnDelete == state.OnDeleteScrub
+	}, "delete", "what becomes of the contents when the volume is deleted: they are removed, kept in the pool's archive, or overwritten before they are removed"},
 }
 
 // maxSelectorBytes bounds a selector, since what it costs to read grows with it.

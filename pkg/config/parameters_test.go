@@ -25,6 +25,8 @@ func TestParameters(t *testing.T) {
 		"pool":  {map[string]string{"pool": "fast-1"}, defaults(func(p *Parameters) { p.Pool = "fast-1" })},
 		"mode":  {map[string]string{"mode": "2750"}, defaults(func(p *Parameters) { p.Mode = 0o2750 })},
 		"owner": {map[string]string{"uid": "999", "gid": "4294967294"}, defaults(func(p *Parameters) { p.UserID, p.GroupID = 999, 4294967294 })},
+		"kept":  {map[string]string{"onDelete": "archive"}, defaults(func(p *Parameters) { p.OnDelete = state.OnDeleteArchive })},
+		"wiped": {map[string]string{"onDelete": "scrub"}, defaults(func(p *Parameters) { p.OnDelete = state.OnDeleteScrub })},
 		"room":  {map[string]string{"provisioning": "thin"}, defaults(func(p *Parameters) { p.Provisioning = state.Thin })},
 		"the claim, as external-provisioner tells it": {
 			map[string]string{"csi.storage.k8s.io/pvc/name": "data", "csi.storage.k8s.io/pvc/namespace": "team", "csi.storage.k8s.io/pv/name": "pvc-1"},

@@ -72,6 +72,12 @@ func poolFields() []field[Pool] {
 				to.Overcommit = n
 				return ok && err == nil && n >= 0.01 && n <= 100
 			}},
+		{name: "archiveRetention", takes: "days, such as 30d, or hours, such as 12h", without: "for ever", live: live, example: "# 30d",
+			what: "how long volumes with `onDelete: archive` are kept after their deletion",
+			set: func(_ *decoder, v value, to *Pool) (ok bool) {
+				to.ArchiveRetention, ok = parseRetention(v)
+				return ok
+			}},
 		{name: "cordoned", takes: "true or false", without: "false", live: live, example: "# true",
 			what: "take no new volumes. Those that are there are served, and can be expanded, as before",
 			set:  func(_ *decoder, v value, to *Pool) (ok bool) { to.Cordoned, ok = boolean(v); return ok }},

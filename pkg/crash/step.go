@@ -20,11 +20,14 @@ const (
 	CreateCommitted    Name = "create.committed"    // the record is Ready, the directory still in .tmp
 	CreatePlaced       Name = "create.placed"       // the directory is in its place, nobody was answered
 	DeleteRecorded     Name = "delete.recorded"     // the record says that it shall go
+	DeleteDoomed       Name = "delete.doomed"       // the directory says what is to become of it in .trash, and is in its place
 	DeleteRenamed      Name = "delete.renamed"      // the directory is in .trash, not synced
 	DeleteCommitted    Name = "delete.committed"    // the record says Deleting; the caller may have been answered
 	DeleteSynced       Name = "delete.synced"       // the rename would outlive a power cut
 	DeleteFinalized    Name = "delete.finalized"    // the record is gone
 	PurgeStarted       Name = "purge.started"       // some of the trash is removed
+	PurgeArchived      Name = "purge.archived"      // the directory is in the archive, not synced
+	PurgeScrubbed      Name = "purge.scrubbed"      // the contents are overwritten, and nothing is removed
 	ExpandRecorded     Name = "expand.recorded"     // the record asks for more
 	ExpandResized      Name = "expand.resized"      // the limit is in force, the status does not say so
 	ExpandGrown        Name = "expand.grown"        // the loop device has the new size, the status does not say so
@@ -55,7 +58,7 @@ const (
 // Steps lists every step, for the tests that must reach each of them.
 func Steps() []Name {
 	return []Name{CreateRecorded, CreateMade, CreateLabelled, CreateSynced, CreateCommitting, CreateCommitted,
-		CreatePlaced, DeleteRecorded, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, ExpandRecorded,
+		CreatePlaced, DeleteRecorded, DeleteDoomed, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, PurgeArchived, PurgeScrubbed, ExpandRecorded,
 		ExpandResized, ExpandGrown, ExpandCommitted, PublishChecked, PublishAttached, PublishMounted, UnpublishDetach, UnpublishFreed, UnpublishRemoved,
 		SnapshotRecorded, SnapshotCopying, SnapshotCommitting, SnapshotCommitted, SnapshotPlaced,
 		StoreCommitted, PoolMarked, DiskAllocated, DiskClaimed, DiskFormatted, DiskPlaced, DiskAttached, DiskMounted, DiskExtended, DiskGrown}

@@ -34,8 +34,13 @@ const (
 // OnDelete says what becomes of a volume's contents when it is deleted.
 type OnDelete string
 
-// OnDeleteRemove removes the contents; it is the default.
-const OnDeleteRemove OnDelete = "delete"
+// OnDeleteRemove removes the contents; it is the default. OnDeleteArchive keeps them in
+// the pool's archive; OnDeleteScrub overwrites them before they are removed.
+const (
+	OnDeleteRemove  OnDelete = "delete"
+	OnDeleteArchive OnDelete = "archive"
+	OnDeleteScrub   OnDelete = "scrub"
+)
 
 // SourceKind names what a volume's first contents come from.
 type SourceKind string

@@ -33,6 +33,7 @@ type volume struct {
 	published belief
 	cut       string // the operation that was not answered
 	block     bool   // it is a block volume
+	onDelete  string // the parameter; "": not given
 	// from is what it begins as a copy of, and first what it holds then.
 	from  *csi.VolumeContentSource
 	first string
@@ -58,7 +59,7 @@ var operations = map[string]func(v *volume, d *process.Driver) error{
 			v.bytes, v.data = []int64{firstSize}, v.first
 		}
 		v.exists = maybe
-		create := d.Create
+		create := func(name string, bytes int64) (string, error) { return d.CreateWith(name, bytes, v.parameters()) }
 		if v.block {
 			create = d.CreateBlock
 		}
@@ -125,6 +126,13 @@ var operations = map[string]func(v *volume, d *process.Driver) error{
 		v.exists, v.data, v.bytes = no, "", nil
 		return nil
 	},
+}
+
+func (v *volume) parameters() map[string]string {
+	if v.onDelete == "" {
+		return nil
+	}
+	return map[string]string{"onDelete": v.onDelete}
 }
 
 // do asks for an operation and notes what can be known afterwards.

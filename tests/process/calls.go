@@ -64,9 +64,16 @@ func PublishRequest(id, target string, mode Mode, flags ...string) *csi.NodePubl
 
 // Create makes a volume and returns its ID.
 func (d *Driver) Create(name string, bytes int64) (id string, err error) {
+	return d.CreateWith(name, bytes, nil)
+}
+
+// CreateWith makes a volume with parameters and returns its ID.
+func (d *Driver) CreateWith(name string, bytes int64, parameters map[string]string) (id string, err error) {
 	ctx, cancel := callContext()
 	defer cancel()
-	resp, err := d.CreateVolume(ctx, CreateRequest(name, bytes))
+	req := CreateRequest(name, bytes)
+	req.Parameters = parameters
+	resp, err := d.CreateVolume(ctx, req)
 	return resp.GetVolume().GetVolumeId(), err
 }
 

@@ -16,6 +16,8 @@ type item struct {
 	path    string // of that place, relative to the pool
 	record  any    // what is kept with it
 	file    bool   // it is an image, not a directory
+	// fate is what is to become of it in the trash; "": it is removed.
+	fate state.OnDelete
 }
 
 func (i item) String() string { return i.kind + " " + i.id }
@@ -33,7 +35,7 @@ func (p *Pool) volume(v state.Volume) item {
 		home = p.images
 	}
 	return item{kind: "volume", id: v.ID, uid: v.UID, phase: v.Status.Phase, passing: backend.PassingName(v),
-		home: home, path: backend.PathOf(v), record: v, file: v.Spec.AccessType == state.BlockAccess}
+		home: home, path: backend.PathOf(v), record: v, file: v.Spec.AccessType == state.BlockAccess, fate: fateOf(v)}
 }
 
 func (p *Pool) snapshot(s state.Snapshot) item {

@@ -167,7 +167,13 @@ func (p *Pool) discard(i item) error {
 		if from.dir == i.home && !p.isPlaced(i) {
 			continue
 		}
-		err := p.toTrash(from.fd(), from.name, i.passing)
+		var err error
+		if i.fate != "" {
+			err = doom(from.fd(), from.name, i)
+		}
+		if err == nil {
+			err = p.toTrash(from.fd(), from.name, i.passing)
+		}
 		if errors.Is(err, unix.ENOENT) {
 			continue
 		}
