@@ -12,6 +12,7 @@ TEST_FLAGS ?=
 FUZZTIME ?= 500000x
 CRASH_ROUNDS ?= 200
 BENCH_FLAGS ?=
+E2E_FLAGS ?=
 STATICCHECK_VERSION := v0.8.2
 CONTROLLER_GEN_VERSION := v0.22.0
 
@@ -106,16 +107,22 @@ vm: ## Test XFS and ext4 quota in a small virtual machine (root)
 	tests/vm/test.sh $(TEST_FLAGS)
 
 .PHONY: kube-store
-kube-store: ## Test records, manifests and admission against a real API server (KUBE=program)
-	@[ -x "$(KUBE)" ] || { echo 'make kube-store KUBE=PROGRAM: a program that is etcd, kube-apiserver or kubectl by its first argument' >&2; exit 1; }
-	HOSTPATH_CSI_TEST_KUBE=$(abspath $(KUBE)) go test -tags kubestore -count=1 $(TEST_FLAGS) ./pkg/state/kube ./cmd/kubectl-hostpath
-	cd tests/deploy && HOSTPATH_CSI_TEST_KUBE=$(abspath $(KUBE)) go test -tags kubestore -count=1 $(TEST_FLAGS) ./...
+kube-store: ## Test records, manifests and admission against a real API server
+	@kube=$$(tests/e2e/cluster/build.sh) && export HOSTPATH_CSI_TEST_KUBE=$$kube && \
+	go test -tags kubestore -count=1 $(TEST_FLAGS) ./pkg/state/kube ./cmd/kubectl-hostpath && \
+	cd tests/deploy && go test -tags kubestore -count=1 $(TEST_FLAGS) ./...
+
+.PHONY: kube
+kube: ## Build the Kubernetes of the tests, once, into ~/.cache (minutes)
+	@scripts/install-deps.sh build
+	@tests/e2e/cluster/build.sh
 
 .PHONY: cluster
-cluster: ## Leave a Kubernetes of three nodes up, on this machine (root; minutes the first time)
+cluster: ## Leave a Kubernetes of three nodes with the driver up (root; minutes the first time)
 	$(need_root)
 	@scripts/install-deps.sh e2e
 	@tests/e2e/cluster/up.sh
+	@tests/e2e/cluster/install.sh
 	@echo 'use it: tests/e2e/cluster/kubectl get nodes; end it: make cluster-down'
 
 .PHONY: cluster-down
@@ -123,11 +130,11 @@ cluster-down: ## End what make cluster left up
 	$(need_root)
 	@tests/e2e/cluster/down.sh
 
-.PHONY: cluster-smoke
-cluster-smoke: ## Bring that cluster up, see that it works, and take it down (root)
+.PHONY: e2e
+e2e: ## Test the driver in that cluster: up, installed, tested, down (root; minutes)
 	$(need_root)
 	@scripts/install-deps.sh e2e
-	@tests/e2e/smoke.sh
+	@tests/e2e/run.sh $(E2E_FLAGS)
 
 .PHONY: bench
 bench: build ## Measure the driver over its socket (root; BENCH_FLAGS=--quick)

@@ -46,7 +46,7 @@ type Server struct {
 func Start(ctx context.Context, dir string) (*Server, error) {
 	program := os.Getenv(Program)
 	if program == "" {
-		return nil, fmt.Errorf("%s does not name the program that is etcd and kube-apiserver: run `make kube-store KUBE=PROGRAM`", Program)
+		return nil, fmt.Errorf("%s does not name the program that is etcd and kube-apiserver: run `make kube-store`", Program)
 	}
 	ports, err := freePorts(3)
 	if err != nil {

@@ -10,7 +10,7 @@ for anchor in "$RUN"/pids/n*.anchor; do
 done
 wait
 pids=()
-for name in scheduler controller-manager apiserver etcd; do
+for name in snapshot-controller scheduler controller-manager apiserver etcd; do
 	[ ! -f "$RUN/pids/$name" ] || pids+=("$(cat "$RUN/pids/$name")")
 done
 if [ ${#pids[@]} -gt 0 ]; then

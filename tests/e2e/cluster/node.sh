@@ -77,6 +77,7 @@ Y
 
 case $verb in
 start)
+  [ -e "$RUN/pki/$n.crt" ] || NODES=$i "$HERE/certs.sh" # a node that joins later
   rm -rf "$D/run"; mkdir -p "$D"/{var-lib,var-log,run,cni}; configs
   [ -e "$D/btrfs.img" ] || { truncate -s 2G "$D/btrfs.img" && mkfs.btrfs -q "$D/btrfs.img" >/dev/null; }
   setsid unshare -m -u -n -i --propagation private sh -c "hostname $n; echo ready >$D/ready; exec sleep infinity" >"$RUN/log/$n.anchor.log" 2>&1 </dev/null &
@@ -97,12 +98,13 @@ start)
     own $D/var-lib /var/lib; own $D/var-log /var/log; own $D/run /run; own $D/cni /etc/cni/net.d
     mkdir -p /var/lib/kubelet /run/netns /var/lib/hostpath-csi/plain /var/lib/hostpath-csi/btrfs
     mount -o loop $D/btrfs.img /var/lib/hostpath-csi/btrfs
+    btrfs quota enable /var/lib/hostpath-csi/btrfs
     ip link set lo up; ip addr add $ip/24 dev eth0; ip link set eth0 up; ip route add default via $NET.1
     ip link add cni0 address 02:00:0a:f4:00:$(printf %02x "$i") type bridge; ip link set cni0 up   # fixed address, as for $BR
     sysctl -qw net.ipv4.ip_forward=1
 S
   containerd
-  "$HERE/node.sh" images "$i" "$RUN/pause.tar" "$RUN/busybox.tar"
+  "$HERE/node.sh" images "$i" "$RUN"/images/*.tar
   kubelet ;;
 images)
   for file; do in_node ctr -a $C -n k8s.io images import "$file" >/dev/null; done ;;

@@ -6,9 +6,9 @@ set -euo pipefail
 [ "$(id -u)" = 0 ] || { echo "a cluster makes namespaces and mounts, and needs root" >&2; exit 1; }
 [ -d /sys/fs/cgroup/cpuset ] || { echo "the nodes of this cluster need the cgroup v1 controllers in /sys/fs/cgroup" >&2; exit 1; }
 [ ! -e "$RUN/pids" ] && [ ! -e "/run/netns/$NETNS" ] || { echo "a cluster is up already: make cluster-down" >&2; exit 1; }
-"$HERE/build.sh"
+"$HERE/build.sh" >/dev/null
 rm -rf "$RUN"
-mkdir -p "$RUN"/{log,pids}
+mkdir -p "$RUN"/{log,pids,images}
 say() { printf '%4d s  %s\n' $SECONDS "$*"; }
 start() { # NAME COMMAND...: nsenter and setsid exec what follows, so that $! is the daemon itself
 	local name=$1
@@ -55,8 +55,8 @@ start controller-manager "$KUBE" kube-controller-manager --kubeconfig="$RUN/kcm.
 	--node-monitor-grace-period=20s
 start scheduler "$KUBE" kube-scheduler --kubeconfig="$RUN/scheduler.kubeconfig" --leader-elect=false --bind-address=127.0.0.1
 
-"$HERE/image.sh" hostpath-csi.test/pause:1 "$RUN/pause.tar" '["/bin/busybox","sleep","infinity"]'
-"$HERE/image.sh" docker.io/library/busybox:1 "$RUN/busybox.tar" '["/bin/sh"]'
+"$HERE/image.sh" hostpath-csi.test/pause:1 "$RUN/images/pause.tar" '["/bin/busybox","sleep","infinity"]'
+"$HERE/image.sh" docker.io/library/busybox:1.37.0 "$RUN/images/busybox.tar" '["/bin/sh"]'
 jobs=()
 for i in $(seq "$NODES"); do
 	"$HERE/node.sh" start "$i" &

@@ -1,0 +1,14 @@
+// Package e2e tests the driver where its users run it: in a Kubernetes of three nodes,
+// installed from the manifests of deploy/. See README.md; run.sh brings the cluster up,
+// runs this and takes the cluster down.
+//
+//	main_test.go          the cluster, and that nothing is left at the end
+//	world_test.go         a test's namespace, kubectl, waiting
+//	statefulset_test.go   volumeClaimTemplates
+//	reclaim_test.go       Delete, Retain, binding again, static volumes
+//	size_test.go          limits, expansion, capacity
+//	copies_test.go        snapshots, restores, clones
+//	access_test.go        block, read-only, one pod only, generic ephemeral
+//	disruption_test.go    whoever is killed, and nodes that come and go
+//	config_test.go        the ConfigMap, changed while all runs
+package e2e

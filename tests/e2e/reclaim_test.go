@@ -1,0 +1,113 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+func TestDeleteRemovesTheVolumeAndItsData(t *testing.T) {
+	w := newWorld(t)
+	w.apply(claim("data", "hostpath-csi", "64Mi") + podWith("a", "data"))
+	w.running("a")
+	w.inPod("a", "echo secret >/data/file")
+	pv, node := w.volumeOf("data"), w.nodeOf("a")
+	if out, err := onNode(t.Context(), node, "cat", w.directory(pv)+"/file"); err != nil || strings.TrimSpace(out) != "secret" {
+		t.Errorf("on the node the file has %q (%v)", out, err)
+	}
+
+	// In use it is protected: the claim waits for the pod.
+	w.kubectl("delete", "pvc/data", "--wait=false")
+	if got := w.inPod("a", "cat /data/file"); got != "secret" {
+		t.Errorf("after its claim was deleted, the pod reads %q", got)
+	}
+	w.gone("a")
+	w.noVolume(pv.Name)
+	w.eventually("the directory is gone", func(ctx context.Context) error {
+		if _, err := onNode(ctx, node, "test", "!", "-e", w.directory(pv)); err != nil {
+			return fmt.Errorf("it is there: %w", err)
+		}
+		return nil
+	})
+}
+
+func TestRetainKeepsTheVolumeForAnotherClaim(t *testing.T) {
+	w := newWorld(t)
+	w.apply(claim("data", "hostpath-csi-retain", "64Mi") + podWith("a", "data"))
+	w.running("a")
+	w.inPod("a", "echo kept >/data/file")
+	pv := w.volumeOf("data")
+	w.gone("a")
+	w.kubectl("delete", "pvc/data")
+	w.phase(pv.Name, corev1.VolumeReleased)
+
+	// As docs/install.md has it: whoever looked at the data lets it be claimed again.
+	free := []byte(`{"spec":{"claimRef":null}}`)
+	if _, err := kube.CoreV1().PersistentVolumes().Patch(t.Context(), pv.Name, types.MergePatchType, free, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.apply(claimFrom("again", "hostpath-csi-retain", "64Mi", "volumeName: "+pv.Name) + podWith("b", "again"))
+	w.running("b")
+	if got := w.inPod("b", "cat /data/file"); got != "kept" {
+		t.Errorf("the next claim's pod reads %q", got)
+	}
+	w.gone("b")
+	w.kubectl("delete", "pvc/again")
+	w.phase(pv.Name, corev1.VolumeReleased)
+
+	// A volume whose PersistentVolume was deleted is found again by a static one.
+	w.kubectl("delete", "pv/"+pv.Name)
+	if _, err := objects.Resource(volumes).Get(t.Context(), pv.Spec.CSI.VolumeHandle, metav1.GetOptions{}); err != nil {
+		t.Fatalf("the record of a retained volume: %v", err)
+	}
+	static := "static-" + w.ns
+	w.apply(fmt.Sprintf(`
+apiVersion: v1
+kind: PersistentVolume
+metadata: {name: %s}
+spec:
+  capacity: {storage: 64Mi}
+  accessModes: [ReadWriteOnce]
+  persistentVolumeReclaimPolicy: Delete
+  storageClassName: hostpath-csi-retain
+  claimRef: {namespace: %s, name: static}
+  csi: {driver: hostpath-csi.dev, volumeHandle: %s}
+  nodeAffinity:
+    required:
+      nodeSelectorTerms:
+        - matchExpressions: [{key: topology.hostpath-csi.dev/node, operator: In, values: [%s]}]
+---
+`, static, w.ns, pv.Spec.CSI.VolumeHandle, nodeFor(pv)) +
+		claimFrom("static", "hostpath-csi-retain", "64Mi", "volumeName: "+static) + podWith("c", "static"))
+	w.running("c")
+	if got := w.inPod("c", "cat /data/file"); got != "kept" {
+		t.Errorf("the pod of the static volume reads %q", got)
+	}
+	// Its policy is Delete: it goes.
+	w.kubectl("patch", "pv/"+static, "--type=merge", "-p", `{"metadata":{"annotations":{"pv.kubernetes.io/provisioned-by":"hostpath-csi.dev"}}}`)
+	w.gone("c")
+	w.kubectl("delete", "pvc/static")
+	w.noVolume(static)
+}
+
+// phase waits until a PersistentVolume has a phase.
+func (w *world) phase(name string, want corev1.PersistentVolumePhase) {
+	w.Helper()
+	w.eventually(fmt.Sprintf("volume %s is %s", name, want), func(ctx context.Context) error {
+		pv, err := kube.CoreV1().PersistentVolumes().Get(ctx, name, metav1.GetOptions{})
+		if err == nil && pv.Status.Phase != want {
+			err = fmt.Errorf("it is %s", pv.Status.Phase)
+		}
+		return err
+	})
+}
+
+// nodeFor returns the node that a volume is bound to.
+func nodeFor(pv *corev1.PersistentVolume) string {
+	return pv.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values[0]
+}

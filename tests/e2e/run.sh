@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The driver in a real cluster: up, installed from deploy/, tested, down, with nothing left
+# behind. Arguments go to the tests: tests/e2e/run.sh -test.run StatefulSet
+#
+#	KEEP=1   leaves the cluster up if a test fails
+set -euo pipefail
+. "$(dirname "$0")/cluster/env.sh"
+end() {
+	status=$?
+	trap - EXIT
+	if [ $status != 0 ] && [ -e "$RUN/pids" ]; then
+		kubectl get nodes,pods,pvc,pv,volumesnapshots,volumesnapshotcontents,hostpath-csi,events -A -o wide >"$RUN/log/objects.txt" 2>&1 || true
+		for pod in $(kubectl -n hostpath-csi get pods -o name); do
+			kubectl -n hostpath-csi logs "$pod" --all-containers --prefix >"$RUN/log/${pod##*/}.log" 2>&1 || true
+		done
+		echo "failed; all logs are in $RUN/log" >&2
+		[ -z "${KEEP:-}" ] || exit $status
+	fi
+	"$HERE/down.sh" || status=1
+	exit $status
+}
+trap end EXIT
+cd "$root/tests/e2e"
+go test -c -o "$root/bin/e2e.test" .
+"$HERE/up.sh"
+"$HERE/install.sh"
+# The API server is reached in the cluster's own network.
+in_network "$root/bin/e2e.test" -test.v -test.timeout 30m "$@"
