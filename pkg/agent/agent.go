@@ -274,6 +274,7 @@ func (a *Agent) Inspect(ctx context.Context) {
 		if p.backend() != nil {
 			p.keepMounted(ctx)
 			p.checkStillThere()
+			p.checkWritable()
 		}
 		if p.backend() == nil && a.attach(ctx, p) == nil {
 			a.resumePool(p)

@@ -88,6 +88,8 @@ func (p *nodePool) cordoned() string {
 		return p.draining
 	case p.o.Cordoned:
 		return "it is cordoned in the configuration"
+	case p.readOnly:
+		return "the filesystem of its disk has become read-only (the disk below may be full, or fail; the kernel's log tells): make room there, end what uses the pool, and have it mounted anew"
 	case p.mustEnforce():
 		return "its enforcement is required, and nothing holds volumes to their size here: " + unenforced(p.b, p.o)
 	}

@@ -35,6 +35,7 @@ type nodePool struct {
 	snapshots int   // that are Ready
 	orphans   []string
 	backlog   int    // entries of .trash that wait for their removal
+	readOnly  bool   // the pool's own disk takes no writes any more
 	draining  string // why the pool takes no new volumes and is to go; "": it stays
 	// unfinished are the volumes and snapshots that the scan found in the midst of something.
 	unfinished, unfinishedSnapshots []string

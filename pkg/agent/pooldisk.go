@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -41,6 +42,23 @@ func (p *nodePool) keepMounted(ctx context.Context) {
 			klog.ErrorS(err, "Mounting a pool's disk again failed; it will be tried again", "pool", o.Name, "path", o.Path)
 		}
 	}
+}
+
+// checkWritable notices that the filesystem of the pool's own disk has given up writing,
+// as one does that loses writes: the disk below is full, say. Nobody else makes it so.
+func (p *nodePool) checkWritable() {
+	o := p.options()
+	var st unix.Statfs_t
+	if o.Disk == nil || unix.Statfs(o.Path, &st) != nil {
+		return
+	}
+	readOnly := st.Flags&unix.ST_RDONLY != 0
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if readOnly && !p.readOnly {
+		klog.ErrorS(nil, "The filesystem of a pool's disk has become read-only", "pool", o.Name, "path", o.Path, "disk", o.Disk.String())
+	}
+	p.readOnly = readOnly
 }
 
 // changeDisk has the pool's disk be as wanted: larger, that is. What cannot be done is

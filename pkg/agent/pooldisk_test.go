@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +12,7 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/disk"
 	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+	"github.com/hostpath-csi/hostpath-csi/tests/filesystem"
 )
 
 // withImage gives the world's pool an image of 320 MiB. It does not lie on the world's
@@ -92,6 +94,27 @@ func TestAnImageGrowsWhenItIsDeclaredLarger(t *testing.T) {
 		}
 		if v := w.create("a", 300*mib); v.Status.Phase != state.Ready {
 			t.Errorf("a volume that has room by now is told as %+v", v.Status)
+		}
+	})
+}
+
+func TestADiskThatTakesNoWritesTakesNoVolumes(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.withImage()
+		w.start()
+		w.create("a", mib)
+		filesystem.Remount(t, w.in(), unix.MS_RDONLY) // as btrfs does by itself
+		w.pass(2 * inspectEvery)
+		if st := w.status(); !st.Usable() || !strings.Contains(st.Cordoned, "read-only") {
+			t.Errorf("the pool is told as %+v", st)
+		}
+		if v := w.create("b", mib); v.Status.Reason != state.NoSpace || !strings.Contains(v.Status.Message, "has become read-only") {
+			t.Errorf("a volume is told as %+v", v.Status)
+		}
+		filesystem.Remount(t, w.in(), 0)
+		w.pass(2 * inspectEvery)
+		if v := w.create("c", mib); v.Status.Phase != state.Ready {
+			t.Errorf("a volume is told as %+v", v.Status)
 		}
 	})
 }
