@@ -45,6 +45,7 @@ func TestKilledAtRandom(t *testing.T) {
 		for i := range volumesEach {
 			w.volume(fmt.Sprintf("client-%d-volume-%d", client, i)).block = i%2 == 1
 		}
+		w.snapshot(fmt.Sprintf("client-%d-snapshot", client), w.volume(fmt.Sprintf("client-%d-volume-%d", client, client%volumesEach))).recorded = true
 	}
 	random := rand.New(rand.NewPCG(seed, 0))
 	n := rounds(t)
@@ -80,13 +81,17 @@ func randomRound(t *testing.T, w *world, random *rand.Rand, seed uint64) {
 	defer kill.Stop()
 	var all sync.WaitGroup
 	for c := range clients {
-		mine := w.volumes[c*volumesEach : (c+1)*volumesEach]
+		mine, snap := w.volumes[c*volumesEach:(c+1)*volumesEach], w.snapshots[c]
 		r := rand.New(rand.NewPCG(seed, random.Uint64()))
 		all.Go(func() {
 			for {
 				v := mine[r.IntN(len(mine))]
 				todo := v.next()
-				if err := v.do(d, todo[r.IntN(len(todo))]); err != nil {
+				do := func() error { return v.do(d, todo[r.IntN(len(todo))]) }
+				if r.IntN(8) == 0 {
+					do = func() error { return snap.next(d) }
+				}
+				if err := do(); err != nil {
 					<-d.Exited() // or the test ends with the driver's log, after its time
 					if code := status.Code(err); code != codes.Unavailable && code != codes.Canceled {
 						t.Error(err)

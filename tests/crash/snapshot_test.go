@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,6 +23,9 @@ type snapshot struct {
 	exists belief
 	data   string // what the volume held
 	used   int64  // what it takes of the pool's account
+	// recorded: what it takes is as its record says, since the filesystem allocates
+	// blocks when it likes.
+	recorded bool
 }
 
 // snapshot returns a snapshot of the volume, of which nothing is known so far.
@@ -72,6 +76,31 @@ func allocated(path string) (bytes int64, err error) {
 	return bytes, err
 }
 
+// recordedUse reads from a snapshot's record what it takes.
+func recordedUse(path string) (int64, error) {
+	record := make([]byte, 64<<10)
+	n, err := unix.Lgetxattr(path, "trusted.hostpath-csi.record", record)
+	if err != nil {
+		return 0, fmt.Errorf("the record on %s: %w", path, err)
+	}
+	var s struct {
+		Status struct{ UsedBytes int64 }
+	}
+	err = json.Unmarshal(record[:n], &s)
+	return s.Status.UsedBytes, err
+}
+
+// next does to the snapshot what makes sense now, or nothing.
+func (s *snapshot) next(d *process.Driver) error {
+	switch {
+	case s.exists == yes:
+		return s.remove(d)
+	case s.of.exists == yes:
+		return s.take(d)
+	}
+	return nil
+}
+
 // look compares the snapshot with what the driver and the disk say of it.
 func (s *snapshot) look(d *process.Driver, listed map[string]bool) error {
 	ready, there := listed[s.name]
@@ -88,6 +117,12 @@ func (s *snapshot) look(d *process.Driver, listed map[string]bool) error {
 	}
 	s.exists = yes
 	place := filepath.Join(d.PoolDir(), "snapshots", s.name)
+	if s.recorded {
+		var err error
+		if s.used, err = recordedUse(place); err != nil {
+			return err
+		}
+	}
 	if s.of.block {
 		return holdsData(place, s.data)
 	}
