@@ -90,7 +90,7 @@ func (o *controllerOptions) run(ctx context.Context) error {
 	background.Go(func() { undertaker.Run(ctx) })
 
 	s := driver.NewServer(driver.Options{Version: version, Healthy: store.Healthy, Records: store.Volumes(), Volumes: store.Volumes(),
-		Snapshots: store.Snapshots(), Nodes: store.Nodes(), Defaults: defaults, Away: nodes.Away})
+		Snapshots: store.Snapshots(), Nodes: store.Nodes(), Defaults: defaults, Away: nodes.Away, FirstPreferenceOnly: true})
 	klog.InfoS("Starting", "role", "controller", "version", version, "store", store.UUID())
 	return o.serve(ctx, s, offered)
 }

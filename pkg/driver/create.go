@@ -145,7 +145,11 @@ func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec
 	if err != nil {
 		return state.VolumeSpec{}, err
 	}
-	at, err := pick(places, bytes, want)
+	first := c.chosen(places, want.topology)
+	at, err := pick(first, bytes, want)
+	if state.ReasonOf(err) == state.OutOfRange && len(first) < len(places) {
+		err = state.Errorf(state.NoSpace, "on the node that was chosen: %w", err) // another may be larger
+	}
 	if err != nil {
 		return state.VolumeSpec{}, err
 	}

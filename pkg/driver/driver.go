@@ -71,6 +71,12 @@ type Options struct {
 	// Away returns why nothing that is asked of a node's agent would be done now, or
 	// nil. A nil Away means that agents are always there: they share this process.
 	Away func(nodeID string) error
+	// FirstPreferenceOnly has a volume that is no copy made in the first of the preferred
+	// topologies or nowhere: there a scheduler has put the pod that wants it, with all its
+	// other volumes. Where there is no room it has to choose again, and does so when it is
+	// told ResourceExhausted. A copy is made beside its source, which a scheduler does not
+	// know of; its pod follows.
+	FirstPreferenceOnly bool
 
 	// NodeID is this node; Disk and Mounts are its volumes and where they are
 	// published. Without a NodeID the node service is left out.
@@ -88,6 +94,7 @@ type controller struct {
 	nodes             state.NodeRecords
 	defaults          func() config.Parameters // see Options.Defaults
 	away              func(nodeID string) error
+	firstOnly         bool // see Options.FirstPreferenceOnly
 	inFlight          *inFlight
 	snapshotsInFlight *inFlight
 }

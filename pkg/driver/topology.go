@@ -45,6 +45,22 @@ func (c *controller) places(ctx context.Context, p config.Parameters, topology *
 	return all, nil
 }
 
+// chosen returns the places on the node that comes first, where only that will do: see
+// Options.FirstPreferenceOnly.
+func (c *controller) chosen(all []place, topology *csi.TopologyRequirement) []place {
+	if !c.firstOnly || len(topology.GetPreferred()) == 0 {
+		return all
+	}
+	first := topology.GetPreferred()[0]
+	var there []place
+	for _, p := range all {
+		if leadsTo(first, p.node) {
+			there = append(there, p)
+		}
+	}
+	return there
+}
+
 // defaultPool is taken, where it exists, if no pool was named.
 const defaultPool = "default"
 

@@ -92,6 +92,33 @@ func TestThePlaceOfANewVolume(t *testing.T) {
 	}
 }
 
+func TestWhereASchedulerHasChosenNoOtherNodeIsTaken(t *testing.T) {
+	ctl := newController(Options{FirstPreferenceOnly: true, Nodes: fixedNodes{nodeWith("a", poolWith("default", 100)), nodeWith("b", poolWith("default", 300))}})
+	small := poolWith("default", 100)
+	small.Usage.TotalBytes = 100
+	uneven := newController(Options{FirstPreferenceOnly: true, Nodes: fixedNodes{nodeWith("a", small), nodeWith("b", poolWith("default", 300))}})
+	onA := &csi.TopologyRequirement{Requisite: on("a", "b"), Preferred: on("a", "b")}
+	for name, c := range map[string]struct {
+		ctl        *controller
+		bytes      int64
+		topology   *csi.TopologyRequirement
+		want       string
+		wantReason state.Reason
+	}{
+		"there is room":                      {ctl, 50, onA, "a", ""},
+		"no room is left to its agent":       {ctl, 150, onA, "a", ""},
+		"larger than that node, not another": {uneven, 150, onA, "", state.NoSpace},
+		"larger than any node":               {uneven, 2000, onA, "", state.NoSpace},
+		"a node that there is not":           {ctl, 50, &csi.TopologyRequirement{Requisite: on("a", "z"), Preferred: on("z", "a")}, "", state.NotReady},
+		"nothing was chosen":                 {ctl, 150, nil, "b", ""},
+	} {
+		spec, err := c.ctl.specify(context.Background(), wanted{size: size{least: c.bytes}, topology: c.topology})
+		if state.ReasonOf(err) != c.wantReason || spec.Node != c.want {
+			t.Errorf("%s: node %q, %v; want %q and reason %q", name, spec.Node, err, c.want, c.wantReason)
+		}
+	}
+}
+
 func TestAPoolChosenByItsLabels(t *testing.T) {
 	tier := func(tier string, p state.PoolStatus) state.PoolStatus {
 		p.Labels = map[string]string{"tier": tier}
