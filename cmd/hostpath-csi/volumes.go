@@ -70,14 +70,8 @@ func volumesOf(pools []inspect.Pool, ids []string) (list show.Volumes, err error
 
 // completeIDs completes the IDs of volumes.
 func (o *machineOptions) completeIDs(cmd *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if err := fromEnvironment(cmd.Flags()); err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	slices.Sort(o.pools)
-	o.pools = slices.Compact(o.pools) // cobra reads the flags twice
-	pools, _ := o.look(contextOf(cmd), inspect.Options{Count: -1})
 	var ids []string
-	for _, p := range pools {
+	for _, p := range o.lookToComplete(cmd) {
 		for _, v := range p.Volumes {
 			if !slices.Contains(given, v.ID) {
 				ids = append(ids, v.ID)
@@ -85,4 +79,16 @@ func (o *machineOptions) completeIDs(cmd *cobra.Command, given []string, _ strin
 		}
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
+// lookToComplete looks at the pools of a command line that is being written; none if
+// they cannot be seen.
+func (o *machineOptions) lookToComplete(cmd *cobra.Command) []inspect.Pool {
+	if fromEnvironment(cmd.Flags()) != nil {
+		return nil
+	}
+	slices.Sort(o.pools)
+	o.pools = slices.Compact(o.pools) // cobra reads the flags twice
+	pools, _ := o.look(contextOf(cmd), inspect.Options{Count: -1})
+	return pools
 }

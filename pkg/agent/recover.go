@@ -191,6 +191,12 @@ func (o *RecoverOptions) entry(ctx context.Context, b backend.Backend, poolName,
 		case v.UID == old.UID:
 			f.Outcome = Known
 			return f, nil
+		case v.Status.Phase == state.Deleting:
+			// An earlier life, whose end was answered; this one came back from the archive.
+			if err := o.Volumes.Finalize(ctx, v.ID, v.UID); err != nil {
+				return f, err
+			}
+			return o.entry(ctx, b, poolName, path)
 		case v.Spec.Pool != poolName || v.Spec.Name != old.Spec.Name || v.Status.Phase != state.Ready && v.Status.Phase != "":
 			f.Why = fmt.Sprintf("another volume %s is recorded, in pool %s", v.ID, v.Spec.Pool)
 			return f, nil

@@ -49,6 +49,7 @@ type Contents struct {
 	Volumes   []Volume
 	Snapshots []state.Snapshot
 	Orphans   []Orphan
+	Archived  []backend.Archived
 	// Trash counts what waits for its removal.
 	Trash int
 }
@@ -79,6 +80,9 @@ func (d *disk) contents(ctx context.Context, name string, o Options) (c Contents
 		return c, fmt.Errorf("pool %s: %w", name, err)
 	}
 	c.Trash = len(trash)
+	if c.Archived, err = d.Archived(); err != nil {
+		return c, fmt.Errorf("pool %s: %w", name, err)
+	}
 	published, err := mount.List(map[string]string{name: d.Path()})
 	if err != nil {
 		return c, err

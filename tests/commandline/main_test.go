@@ -71,11 +71,15 @@ func TestColorsAreForTerminals(t *testing.T) {
 	}
 }
 
-func create(t *testing.T, d *process.Driver, name string) {
+func create(t *testing.T, d *process.Driver, name string, parameters ...string) {
 	t.Helper()
+	given := map[string]string{"csi.storage.k8s.io/pvc/namespace": "shop", "csi.storage.k8s.io/pvc/name": "data-db-0", "csi.storage.k8s.io/pv/name": name}
+	for i := 0; i < len(parameters); i += 2 {
+		given[parameters[i]] = parameters[i+1]
+	}
 	_, err := d.CreateVolume(t.Context(), &csi.CreateVolumeRequest{Name: name, CapacityRange: &csi.CapacityRange{RequiredBytes: 64 << 20},
 		VolumeCapabilities: []*csi.VolumeCapability{mount()},
-		Parameters:         map[string]string{"csi.storage.k8s.io/pvc/namespace": "shop", "csi.storage.k8s.io/pvc/name": "data-db-0", "csi.storage.k8s.io/pv/name": name}})
+		Parameters:         given})
 	must(t, err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
@@ -164,6 +165,10 @@ func (p *Pool) Expire(name string) error {
 
 // Unarchive moves an archived volume to its place again, durably, and returns that and
 // its record. It refuses while there is another in that place.
+//
+// It begins a new life, with a UID of its own: the store may still have the record of
+// the one that was deleted, and would end this one with it. The record is written and
+// synced before the rename.
 func (p *Pool) Unarchive(name string) (path string, v state.Volume, err error) {
 	if err := checkEntry(name); err != nil {
 		return "", v, err
@@ -176,13 +181,20 @@ func (p *Pool) Unarchive(name string) (path string, v state.Volume, err error) {
 		return "", v, err
 	}
 	defer archive.Close()
+	v.UID = strings.ReplaceAll(uuid.NewString(), "-", "")
 	i := p.volume(v)
 	if err := i.check(); err != nil {
 		return "", v, err
 	}
+	if p.has(i.home, i.id) {
+		return "", v, p.inTheWay(i)
+	}
+	if err := p.beginLife(archive, name, i); err != nil {
+		return "", v, fmt.Errorf("bringing %s back: %w", name, full(err))
+	}
 	err = unix.Renameat2(archive.fd(), name, i.home.fd(), i.id, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EEXIST) {
-		return "", v, state.Errorf(state.AlreadyExists, "there is a volume %s at %s: delete it, or move it away, before its older life comes back", v.ID, i.path)
+		return "", v, p.inTheWay(i)
 	}
 	if err == nil {
 		err = errors.Join(i.home.Sync(), archive.Sync())
@@ -191,4 +203,22 @@ func (p *Pool) Unarchive(name string) (path string, v state.Volume, err error) {
 		return "", v, fmt.Errorf("bringing %s back: %w", name, full(err))
 	}
 	return i.path, v, nil
+}
+
+func (p *Pool) inTheWay(i item) error {
+	return state.Errorf(state.AlreadyExists, "there is a %s at %s: delete it, or move it away, before its older life comes back", i, i.path)
+}
+
+// beginLife writes the record of a new life on something archived.
+func (p *Pool) beginLife(archive *dir, name string, i item) error {
+	fd, err := openAt(archive.fd(), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	if err := writeRecord(f, i); err != nil {
+		return err
+	}
+	return f.Sync()
 }

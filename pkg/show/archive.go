@@ -1,0 +1,40 @@
+package show
+
+import (
+	"time"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// Archive is a list of volumes that were deleted and are kept.
+type Archive struct {
+	Archived []Archived `json:"archived"`
+}
+
+// Archived is one of them.
+type Archived struct {
+	Name string `json:"name"`
+	Pool string `json:"pool"`
+	Path string `json:"path"`
+	// VolumeID, and the rest, are what its record says; "" where it cannot be read.
+	VolumeID      string       `json:"volumeID,omitempty"`
+	Claim         *state.Claim `json:"claim,omitempty"`
+	CapacityBytes int64        `json:"capacityBytes,omitempty"`
+	DeletedAt     *time.Time   `json:"deletedAt,omitempty"`
+}
+
+// Table shows the archive as of now.
+func (l Archive) Table(now time.Time) Table {
+	t := Table{Columns: columns("NAME", "CLAIM", "VOLUME", "POOL", ">SIZE", ">DELETED", "PATH"), Empty: "nothing is archived"}
+	for _, a := range l.Archived {
+		claim, size, deleted := none, none, none
+		if a.Claim != nil && a.Claim.Name != "" {
+			claim = Name(a.Claim.Namespace + "/" + a.Claim.Name)
+		}
+		if a.DeletedAt != nil {
+			size, deleted = Size(a.CapacityBytes), age(*a.DeletedAt, now)+" ago"
+		}
+		t.Rows = append(t.Rows, Row{text(Name(a.Name)), text(claim), text(Name(a.VolumeID)), text(Name(a.Pool)), text(size), text(deleted), text(Name(a.Path))})
+	}
+	return t
+}
