@@ -6,6 +6,11 @@
 # Another place or version of Go: --build-arg GO_IMAGE=...
 ARG GO_IMAGE=docker.io/library/golang:1.26
 
+# What the driver is put on. A pool in an image file or on a device is formatted with mkfs.xfs
+# or mkfs.btrfs: where there are such pools, name an image that has them, such as one of
+# Debian with xfsprogs and btrfs-progs: make image BASE_IMAGE=...
+ARG BASE_IMAGE=scratch
+
 # The compiler runs on the machine at hand and builds for the one asked for.
 FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
 WORKDIR /src
@@ -21,7 +26,7 @@ RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" \
     -o /out/hostpath-csi ./cmd/hostpath-csi
 
-FROM scratch
+FROM ${BASE_IMAGE}
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="hostpath-csi" \

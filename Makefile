@@ -148,7 +148,7 @@ bench-store: build ## Compare the embedded stores that could be had
 .PHONY: image
 image: ## Build the container image, with docker or else buildah
 	@docker info >/dev/null 2>&1 || scripts/install-deps.sh image
-	@VERSION=$(VERSION) scripts/image.sh $(IMAGE)
+	@VERSION=$(VERSION) BASE_IMAGE=$(BASE_IMAGE) scripts/image.sh $(IMAGE)
 
 .PHONY: deps
 deps: ## Install what these targets need (Debian, Ubuntu)

@@ -10,6 +10,8 @@ args=(
 	--build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)"
 	--tag "$image"
 )
+# What the driver is put on, such as an image that has mkfs; see the Dockerfile.
+[ -z "${BASE_IMAGE:-}" ] || args+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
 if docker info >/dev/null 2>&1; then
 	docker build "${args[@]}" .
 else
