@@ -62,6 +62,7 @@ lint: $(staticcheck) generated ## Check formatting, go vet, staticcheck, what is
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	@for dir in $$(find . -name go.mod -not -path './tests/e2e/kube/*' -printf '%h '); do \
 		for tags in "" crashtest quotavm kubestore; do \
+			[ -z "$$tags" ] || grep -rqs --include='*.go' "^//go:build.*$$tags" $$dir || continue; \
 			echo "lint $$dir$${tags:+ -tags $$tags}"; \
 			(cd $$dir && go vet -tags "$$tags" ./... && $(CURDIR)/$(staticcheck) -tags "$$tags" ./...); \
 		done; \
