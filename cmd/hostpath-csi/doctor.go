@@ -48,7 +48,7 @@ func (o *machineOptions) doctor(machine doctor.Machine, out io.Writer) error {
 			return err
 		}
 		for _, p := range pools {
-			d.Findings = append(d.Findings, doctor.Pool{Name: p.Name, Path: p.Path, RequireMountPoint: p.RequireMountPoint}.Check()...)
+			d.Findings = append(d.Findings, doctor.Pool{Name: p.Name, Path: p.Path, RequireMountPoint: p.RequireMountPoint, Disk: p.Disk}.Check()...)
 		}
 	}
 	if err := o.print(out, d, d.table); err != nil {

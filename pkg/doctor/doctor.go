@@ -42,15 +42,12 @@ type Finding struct {
 type Machine struct {
 	// KubeletDir is where the kubelet has its pods.
 	KubeletDir string
-	// Programs are to be found in PATH; each with the package that it comes in.
-	Programs map[string]string
 }
 
 // Check looks at the machine.
 func (m Machine) Check() []Finding {
 	findings := []Finding{checkKernel(), checkRoot(), checkLoop()}
 	findings = append(findings, checkKubelet(cmp.Or(m.KubeletDir, "/var/lib/kubelet"))...)
-	findings = append(findings, checkPrograms(m.Programs)...)
 	for i := range findings {
 		findings[i].About = "machine"
 	}

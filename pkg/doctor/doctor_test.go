@@ -159,11 +159,6 @@ func TestAFullDiskIsToldOf(t *testing.T) {
 	wantFinding(t, Pool{Name: "default", Path: filepath.Join(at, "pool")}.Check(), "room", Warning, "hostpath-csi du")
 }
 
-func TestProgramsAreLookedFor(t *testing.T) {
-	wantFinding(t, checkPrograms(map[string]string{"sh": "dash"}), "sh", OK, "")
-	wantFinding(t, checkPrograms(map[string]string{"sh": "dash", "mkfs.nosuch": "nosuch-progs"}), "mkfs.nosuch", Failure, "nosuch-progs")
-}
-
 func TestWordsOfACommandLineAreQuoted(t *testing.T) {
 	for given, want := range map[string]string{"/mnt/a-b_c.d": "/mnt/a-b_c.d", "": "''", "a b": "'a b'", "$(reboot)": "'$(reboot)'", "it's": `'it'\''s'`} {
 		if got := shellQuote(given); got != want {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -64,19 +63,6 @@ func mountOf(path string) (*mountinfo.Info, error) {
 		return nil, fmt.Errorf("the mount that %s is in is not in /proc/self/mountinfo", state.Quote(path))
 	}
 	return mounts[0], nil
-}
-
-// checkPrograms looks for programs.
-func checkPrograms(programs map[string]string) (findings []Finding) {
-	for program, pkg := range programs {
-		if path, err := exec.LookPath(program); err == nil {
-			findings = append(findings, ok(program, "%s", path))
-			continue
-		}
-		findings = append(findings, fail(program, "apt-get install "+pkg+", or what your distribution calls it", "it is not in PATH, and a pool in an image file needs it"))
-	}
-	slices.SortFunc(findings, func(a, b Finding) int { return strings.Compare(a.Check, b.Check) })
-	return findings
 }
 
 // shellQuote makes one word of a command line.

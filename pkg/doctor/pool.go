@@ -10,6 +10,7 @@ import (
 	"github.com/moby/sys/mountinfo"
 	"golang.org/x/sys/unix"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/disk"
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
@@ -19,6 +20,8 @@ type Pool struct {
 	Name, Path string
 	// RequireMountPoint refuses the pool while nothing is mounted at Path.
 	RequireMountPoint bool
+	// Disk is what the pool has a filesystem of its own on; nil: none.
+	Disk *disk.Disk
 }
 
 // Check looks at the pool, or at the place where it is to be made.
@@ -31,8 +34,15 @@ func (p Pool) Check() []Finding {
 }
 
 func (p Pool) check() []Finding {
+	var findings []Finding
+	if p.Disk != nil {
+		mounted := false
+		if findings, mounted = p.checkDisk(); !mounted {
+			return findings
+		}
+	}
 	directory, at := p.checkDirectory()
-	findings := []Finding{directory}
+	findings = append(findings, directory)
 	if at == "" {
 		return findings
 	}
