@@ -22,6 +22,7 @@ type serveOptions struct {
 	endpoint       string
 	metricsAddress string
 	healthAddress  string
+	pprofAddress   string
 	registry       string // the kubelet's; see addNodeFlags
 
 	// detail is what /readyz tells beside what it tells anyway; nil: nothing.
@@ -31,6 +32,7 @@ type serveOptions struct {
 func (o *serveOptions) addFlags(flags *pflag.FlagSet, endpoint string) {
 	flags.StringVar(&o.endpoint, "endpoint", endpoint, "socket to serve CSI on")
 	flags.StringVar(&o.metricsAddress, "metrics-address", "", "HOST:PORT to serve /metrics, /healthz and /readyz on (default: nowhere)")
+	flags.StringVar(&o.pprofAddress, "pprof-address", "", "HOST:PORT of loopback to serve /debug/pprof on (default: nowhere)")
 	flags.StringVar(&o.healthAddress, "health-address", "", "HOST:PORT to serve the gRPC health protocol on, for probes of the kubelet (default: on the endpoint alone)")
 }
 
@@ -50,6 +52,11 @@ func (o *serveOptions) serve(ctx context.Context, s *driver.Server, offered []pr
 		return errors.Join(err, l.Close())
 	}
 	defer stopMetrics()
+	stopPprof, err := servePprof(o.pprofAddress)
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer stopPprof()
 	if err := o.serveHealth(s); err != nil {
 		return errors.Join(err, l.Close())
 	}
