@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -142,6 +143,41 @@ func TestAThickImageHasItsRoom(t *testing.T) {
 			t.Errorf("grown, it has %d bytes and takes %d", size, taken)
 		}
 	})
+}
+
+func TestAThinImageGivesRoomBack(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		d, at := newImage(t, kind, 320*mib)
+		must(t, d.Mount(t.Context(), at, true))
+		file := filepath.Join(at, "file")
+		data := make([]byte, 100*mib)
+		for i := range data {
+			data[i] = byte(i * 7)
+		}
+		must(t, os.WriteFile(file, data, 0o600))
+		unix.Sync()
+		_, full := sizeOf(t, d.Image)
+		must(t, os.Remove(file))
+		process.Eventually(t, "the image gives room back", func() error { // once the filesystem has freed it
+			unix.Sync()
+			must(t, trim(t, at))
+			if _, taken := sizeOf(t, d.Image); full-taken < 90*mib {
+				return fmt.Errorf("it took %d bytes, and takes %d after 100 MiB were removed", full, taken)
+			}
+			return nil
+		})
+	})
+}
+
+// trim does what fstrim does.
+func trim(t *testing.T, at string) error {
+	t.Helper()
+	f, err := os.Open(at)
+	must(t, err)
+	defer f.Close()
+	const fiTrim = 0xc0185879 // _IOWR('X', 121, struct fstrim_range)
+	all := struct{ start, bytes, least uint64 }{bytes: 1<<64 - 1}
+	return ioctl(f, fiTrim, unsafe.Pointer(&all))
 }
 
 func TestAnImageGrowsWhileItIsUsed(t *testing.T) {
