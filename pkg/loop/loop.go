@@ -97,6 +97,8 @@ func (l Loop) Attach(ctx context.Context, image *os.File, o Options) (*Attachmen
 	}
 	if o.Lapsing {
 		config.Info.Flags |= unix.LO_FLAGS_AUTOCLEAR
+	} else {
+		config.Size = sectorBytes(backing, st.Size)
 	}
 	copy(config.Info.File_name[:len(config.Info.File_name)-1], filepath.Base(image.Name())) // for who looks with losetup
 	for range attempts {
