@@ -137,6 +137,12 @@ e2e: ## Test the driver in that cluster: up, installed, tested, down (root; minu
 	@scripts/install-deps.sh e2e
 	@tests/e2e/run.sh $(E2E_FLAGS)
 
+.PHONY: bench-cluster
+bench-cluster: ## Measure many claims at once in that cluster (root; minutes)
+	$(need_root)
+	@scripts/install-deps.sh e2e
+	@tests/e2e/run.sh -test.run NONE -test.bench . -test.benchtime 1x
+
 .PHONY: bench
 bench: build ## Measure the driver over its socket (root; BENCH_FLAGS=--quick)
 	$(need_root)

@@ -11,4 +11,5 @@
 //	access_test.go        block, read-only, one pod only, generic ephemeral
 //	disruption_test.go    whoever is killed, and nodes that come and go
 //	config_test.go        the ConfigMap, changed while all runs
+//	bench_test.go         many claims at once, measured
 package e2e
