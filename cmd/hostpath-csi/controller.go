@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
@@ -41,11 +38,7 @@ nobody needs them.`,
   # On a desk, against some cluster
   hostpath-csi controller --endpoint unix:///tmp/csi.sock --namespace hostpath-csi --kubeconfig ~/.kube/config`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
-			defer stop()
-			return o.run(ctx)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.log.during(cmd.Context(), o.run) },
 	}
 	flags := cmd.Flags()
 	o.serveOptions.addFlags(flags, "unix:///csi/csi.sock")
@@ -56,10 +49,6 @@ nobody needs them.`,
 }
 
 func (o *controllerOptions) run(ctx context.Context) error {
-	if err := o.log.apply(os.Stderr); err != nil {
-		return err
-	}
-	defer klog.Flush()
 	if err := o.clusterOptions.check(); err != nil {
 		return err
 	}

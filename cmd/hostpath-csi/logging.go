@@ -1,11 +1,15 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 
 	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
@@ -23,6 +27,18 @@ type logOptions struct {
 func (o *logOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.format, "log-format", "text", "how to log: text or json")
 	flags.IntVarP(&o.verbosity, "v", "v", 0, "how much to log: 0 what an operator must know, 2 refused calls, 4 every call, 5 requests (without secrets)")
+}
+
+// during runs a role, with logging to standard error, until it ends by itself or is told
+// to by a signal.
+func (o *logOptions) during(ctx context.Context, role func(ctx context.Context) error) error {
+	if err := o.apply(os.Stderr); err != nil {
+		return err
+	}
+	defer klog.Flush()
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	return role(ctx)
 }
 
 // apply sets up logging to w.

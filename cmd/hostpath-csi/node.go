@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"os"
-	"os/signal"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,11 +37,7 @@ Needs root, and Linux 5.12 or newer.`,
     --endpoint unix:///var/lib/kubelet/plugins/hostpath-csi.dev/csi.sock \
     --plugin-registry /var/lib/kubelet/plugins_registry --metrics-address :9810 --health-address :9811`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
-			defer stop()
-			return o.run(ctx)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.log.during(cmd.Context(), o.run) },
 	}
 	flags := cmd.Flags()
 	o.serveOptions.addFlags(flags, "unix:///var/lib/kubelet/plugins/hostpath-csi.dev/csi.sock")
@@ -57,10 +50,6 @@ Needs root, and Linux 5.12 or newer.`,
 }
 
 func (o *nodeRoleOptions) run(ctx context.Context) error {
-	if err := o.log.apply(os.Stderr); err != nil {
-		return err
-	}
-	defer klog.Flush()
 	began := time.Now()
 	if err := o.nodeOptions.check(); err != nil {
 		return err

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/signal"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,11 +56,7 @@ Needs root, and Linux 5.12 or newer.`,
   hostpath-csi standalone --node-id worker-1 --state-dir /var/lib/hostpath-csi/state \
     --config /etc/hostpath-csi/config.yaml --node-labels disk=ssd`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
-			defer stop()
-			return o.run(ctx)
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.log.during(cmd.Context(), o.run) },
 	}
 	flags := cmd.Flags()
 	o.serveOptions.addFlags(flags, "unix:///run/hostpath-csi/csi.sock")
@@ -77,10 +70,6 @@ Needs root, and Linux 5.12 or newer.`,
 }
 
 func (o *standaloneOptions) run(ctx context.Context) error {
-	if err := o.log.apply(os.Stderr); err != nil {
-		return err
-	}
-	defer klog.Flush()
 	began := time.Now()
 	if err := o.validate(); err != nil {
 		return err
