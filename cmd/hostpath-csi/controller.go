@@ -78,7 +78,12 @@ func (o *controllerOptions) run(ctx context.Context) error {
 	undertaker := cluster.Undertaker{Nodes: nodes, Namespace: o.namespace, Store: store}
 	background.Go(func() { undertaker.Run(ctx) })
 
-	s := driver.NewServer(driver.Options{Version: version, Healthy: store.Healthy, Records: store.Volumes(), Volumes: store.Volumes(),
+	tracing, stopTracing, err := startTracing(ctx, o.tracingEndpoint, "controller")
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	s := driver.NewServer(driver.Options{Version: version, Tracing: tracing, Healthy: store.Healthy, Records: store.Volumes(), Volumes: store.Volumes(),
 		Snapshots: store.Snapshots(), Nodes: store.Nodes(), Defaults: defaults, Away: nodes.Away, FirstPreferenceOnly: true})
 	klog.InfoS("Starting", "role", "controller", "version", version, "store", store.UUID())
 	return o.serve(ctx, s, offered)

@@ -100,7 +100,12 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 	// Only now: from here on, the controller gives it work.
 	background.Go(func() { cluster.Heartbeat(ctx, client, o.namespace, o.nodeID) })
 
-	s := driver.NewServer(driver.Options{Version: version, Healthy: store.Healthy, Records: store.Volumes(),
+	tracing, stopTracing, err := startTracing(ctx, o.tracingEndpoint, "node")
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	s := driver.NewServer(driver.Options{Version: version, Tracing: tracing, Healthy: store.Healthy, Records: store.Volumes(),
 		NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes})
 	klog.InfoS("Starting", "role", "node", "node", o.nodeID, "version", version, "store", store.UUID(),
 		"publishes", mounts.Len(), "startup", time.Since(began).Round(time.Millisecond))

@@ -19,11 +19,12 @@ const grace = 10 * time.Second
 
 // serveOptions say where a role serves.
 type serveOptions struct {
-	endpoint       string
-	metricsAddress string
-	healthAddress  string
-	pprofAddress   string
-	registry       string // the kubelet's; see addNodeFlags
+	endpoint        string
+	metricsAddress  string
+	healthAddress   string
+	pprofAddress    string
+	tracingEndpoint string
+	registry        string // the kubelet's; see addNodeFlags
 
 	// detail is what /readyz tells beside what it tells anyway; nil: nothing.
 	detail func() string
@@ -33,6 +34,7 @@ func (o *serveOptions) addFlags(flags *pflag.FlagSet, endpoint string) {
 	flags.StringVar(&o.endpoint, "endpoint", endpoint, "socket to serve CSI on")
 	flags.StringVar(&o.metricsAddress, "metrics-address", "", "HOST:PORT to serve /metrics, /healthz and /readyz on (default: nowhere)")
 	flags.StringVar(&o.pprofAddress, "pprof-address", "", "HOST:PORT of loopback to serve /debug/pprof on (default: nowhere)")
+	flags.StringVar(&o.tracingEndpoint, "tracing-endpoint", "", "http://HOST:PORT or https://HOST:PORT of a collector to send OpenTelemetry spans of calls to, by OTLP over gRPC (default: none)")
 	flags.StringVar(&o.healthAddress, "health-address", "", "HOST:PORT to serve the gRPC health protocol on, for probes of the kubelet (default: on the endpoint alone)")
 }
 

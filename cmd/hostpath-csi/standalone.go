@@ -108,7 +108,12 @@ func (o *standaloneOptions) run(ctx context.Context) error {
 		defaults, offered, o.detail = live.defaults, append(offered, live), live.detail
 		defer live.follow(ctx, func() { live.configure(ctx, a) })()
 	}
-	s := driver.NewServer(driver.Options{Version: version, Healthy: store.Healthy, Records: store.Volumes(), Volumes: store.Volumes(), Snapshots: store.Snapshots(), Nodes: store.Nodes(),
+	tracing, stopTracing, err := startTracing(ctx, o.tracingEndpoint, "standalone")
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	s := driver.NewServer(driver.Options{Version: version, Tracing: tracing, Healthy: store.Healthy, Records: store.Volumes(), Volumes: store.Volumes(), Snapshots: store.Snapshots(), Nodes: store.Nodes(),
 		Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes})
 	klog.InfoS("Starting", "role", "standalone", "node", o.nodeID, "version", version, "store", store.UUID(),
 		"publishes", mounts.Len(), "startup", time.Since(began).Round(time.Millisecond))

@@ -25,6 +25,7 @@ import (
 	"os"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 	"github.com/hostpath-csi/hostpath-csi/pkg/mount"
@@ -77,6 +78,9 @@ type Options struct {
 	// told ResourceExhausted. A copy is made beside its source, which a scheduler does not
 	// know of; its pod follows.
 	FirstPreferenceOnly bool
+
+	// Tracing makes spans of calls; nil: there are none.
+	Tracing trace.TracerProvider
 
 	// NodeID is this node; Disk and Mounts are its volumes and where they are
 	// published. Without a NodeID the node service is left out.

@@ -38,7 +38,7 @@ func NewServer(o Options) *Server {
 	}, []string{"method", "code"})}
 	// Workers stay between calls: a new goroutine would have to grow its stack for
 	// each. More calls than workers are served by goroutines of their own.
-	s.grpc = grpc.NewServer(grpc.UnaryInterceptor(s.intercept), grpc.NumStreamWorkers(streamWorkers))
+	s.grpc = grpc.NewServer(append(traced(o.Tracing), grpc.UnaryInterceptor(s.intercept), grpc.NumStreamWorkers(streamWorkers))...)
 	csi.RegisterIdentityServer(s.grpc, &identity{o: o})
 	if o.Volumes != nil {
 		csi.RegisterControllerServer(s.grpc, newController(o))
