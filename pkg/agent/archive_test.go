@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,7 +62,8 @@ func TestADeletedVolumeIsKeptInTheArchiveForAsLongAsItIsToBe(t *testing.T) {
 func TestAFateThatIsNotKnownKeepsTheVolume(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
-		unreadable := true
+		var unreadable atomic.Bool
+		unreadable.Store(true)
 		w.intercept(func(b backend.Backend) backend.Backend { return &fateless{b, &unreadable} })
 		w.createToBe("a", state.OnDeleteArchive)
 		w.write("volumes", "a")
@@ -70,7 +72,7 @@ func TestAFateThatIsNotKnownKeepsTheVolume(t *testing.T) {
 		if names := w.names(".trash"); len(names) != 1 {
 			t.Fatalf("the trash holds %q", names)
 		}
-		unreadable = false
+		unreadable.Store(false)
 		w.pass(2 * purgeRetry)
 		w.wantDisk()
 		if names := w.names("archive"); len(names) != 1 {
@@ -82,11 +84,11 @@ func TestAFateThatIsNotKnownKeepsTheVolume(t *testing.T) {
 // fateless is a disk that cannot read.
 type fateless struct {
 	backend.Backend
-	unreadable *bool
+	unreadable *atomic.Bool
 }
 
 func (f *fateless) Fate(entry string) (backend.Fate, error) {
-	if *f.unreadable {
+	if f.unreadable.Load() {
 		return backend.Fate{}, unix.EIO
 	}
 	return f.Backend.Fate(entry)
