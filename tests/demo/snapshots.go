@@ -79,7 +79,7 @@ func (d *demo) restore(ctx context.Context) error {
 	restored := func() error {
 		sum, err := readSum(filepath.Join(d.pool, "volumes", id, payloadFile))
 		if err == nil && sum != d.snapshotSum {
-			err = fmt.Errorf("it holds other bytes than the snapshot: sha256 %s...", short(sum))
+			err = fmt.Errorf("it holds other bytes than the snapshot: sha256 %s", short(sum))
 		}
 		return err
 	}
