@@ -64,7 +64,7 @@
 // copy of a block volume is of one instant wherever blocks are shared, being one file.
 //
 // All methods may be called concurrently, for one volume only one at a time (the
-// agent sees to that). All but Purge, Footprint, Snapshot and BuildFrom return within the time of a few system calls
+// agent sees to that). All but Purge, Scrub, Empty, Footprint, Snapshot and BuildFrom return within the time of a few system calls
 // on a filesystem that shares blocks. Errors carry a state.Reason: NoSpace,
 // Unsupported, Lost (the volume's directory is not there), Defect.
 package backend
@@ -202,6 +202,10 @@ type Backend interface {
 	Footprint(ctx context.Context, v state.Volume) (bytes int64, err error)
 	// Resize makes the volume's limit that of v.Spec, and its record v, durably.
 	Resize(ctx context.Context, v state.Volume) error
+	// Empty removes, durably, all that is in the volume, which nobody has mounted: it is
+	// then as Build makes an empty one, with the limit that it has. A volume with onDelete
+	// scrub is overwritten first. Cut short, it has removed some; it is called again.
+	Empty(ctx context.Context, v state.Volume) error
 	// Discard takes the volume out of the way, wherever its creation or deletion
 	// stands; it succeeds if there is nothing (left) of it.
 	Discard(ctx context.Context, v state.Volume) error

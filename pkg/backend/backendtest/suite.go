@@ -60,6 +60,8 @@ var groups = []group{
 	{tests: purgeTests},
 	{promised: func(f backend.Features) bool { return !f.RemovesAtOnce }, tests: purgeStepwiseTests},
 	{promised: func(f backend.Features) bool { return f.RemovesAtOnce }, tests: purgeAtOnceTests},
+	{tests: emptyTests},
+	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: emptyLimitTests},
 	{tests: usageTests},
 	{tests: parallelTests},
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: limitTests},
@@ -67,6 +69,7 @@ var groups = []group{
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: copyLimitTests},
 	// Last: what a removed image gives back, btrfs counts only later.
 	{tests: blockTests},
+	{tests: emptyBlockTests},
 	{tests: blockCopyTests},
 }
 

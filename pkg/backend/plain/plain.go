@@ -87,6 +87,21 @@ func (b *Backend) Resize(_ context.Context, v state.Volume) error {
 	return b.Relabel(v)
 }
 
+// Empty removes what is in the volume's directory or image.
+func (b *Backend) Empty(ctx context.Context, v state.Volume) error {
+	defer b.counts.forget(v.ID)
+	if v.Spec.AccessType == state.BlockAccess {
+		return b.EmptyImage(ctx, v)
+	}
+	return b.EmptyDirectory(ctx, v, func(d *os.File) error {
+		// SetOwner takes it that the directory is root's so far.
+		if err := unix.Fchown(int(d.Fd()), 0, 0); err != nil {
+			return fmt.Errorf("setting the owner of volume %s: %w", v.ID, err)
+		}
+		return SetOwner(d, v)
+	})
+}
+
 // Discard moves the volume to the trash.
 func (b *Backend) Discard(_ context.Context, v state.Volume) error {
 	b.counts.forget(v.ID)

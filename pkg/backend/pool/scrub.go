@@ -87,6 +87,15 @@ func (s *scrub) file(dirfd int, name string) error {
 	}
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
+	if err := s.overwrite(f); err != nil {
+		return err
+	}
+	s.progress(1)
+	return nil
+}
+
+func (s *scrub) overwrite(f *os.File) error {
+	fd, name := int(f.Fd()), f.Name()
 	for at := int64(0); ; {
 		from, err := unix.Seek(fd, at, unix.SEEK_DATA)
 		if errors.Is(err, unix.ENXIO) { // no data beyond
@@ -110,11 +119,7 @@ func (s *scrub) file(dirfd int, name string) error {
 			at += int64(n)
 		}
 	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	s.progress(1)
-	return nil
+	return f.Sync()
 }
 
 // ignoreGone is for what is removed, or was replaced, meanwhile.
