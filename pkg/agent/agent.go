@@ -118,6 +118,7 @@ type Agent struct {
 	queue     *queue // of volumes
 	snapshots *queue // of snapshots
 	copies    *copies
+	emptyings emptyings
 	finalizer *finalizer
 	report    *reporter
 	metrics   *metrics

@@ -151,7 +151,7 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 	}
 	s.ready++
 	s.allocated += v.Status.CapacityBytes
-	if v.DeletedAt != nil || v.Status.ObservedGeneration < v.Generation {
+	if unfinished(v) {
 		s.unfinished = append(s.unfinished, v.ID)
 	}
 	switch {

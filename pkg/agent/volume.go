@@ -13,7 +13,8 @@ import (
 
 // unfinished tells whether there is anything to be done for a volume.
 func unfinished(v state.Volume) bool {
-	return v.Status.Phase != state.Ready && v.Status.Phase != state.Failed || v.DeletedAt != nil || v.Status.ObservedGeneration < v.Generation
+	return v.Status.Phase != state.Ready && v.Status.Phase != state.Failed || v.DeletedAt != nil || v.Status.ObservedGeneration < v.Generation ||
+		v.Status.Phase == state.Ready && state.Emptying(v)
 }
 
 // reconcile makes the disk what the volume's record says. What fails for a reason
@@ -29,7 +30,7 @@ func (a *Agent) reconcile(ctx context.Context, id string) {
 	switch phase := v.Status.Phase; {
 	case err != nil:
 	case a.copies.has(v.UID):
-		if v.DeletedAt != nil {
+		if v.DeletedAt != nil || phase == state.Ready && !state.Emptying(v) {
 			a.copies.callOff(v.UID)
 		}
 		// When it has ended, this is called again.
@@ -46,7 +47,10 @@ func (a *Agent) reconcile(ctx context.Context, id string) {
 		err = a.create(ctx, v)
 	case phase == state.Ready && v.Status.ObservedGeneration < v.Generation:
 		crash.Step(crash.ExpandRecorded)
-		err = a.resize(ctx, v)
+		err = a.resize(ctx, v) // which changes the record: this is called again
+	case phase == state.Ready && state.Emptying(v):
+		crash.Step(crash.EmptyRecorded)
+		a.empty(v)
 	}
 	if err != nil {
 		a.metrics.retried.Inc()

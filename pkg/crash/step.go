@@ -28,6 +28,8 @@ const (
 	PurgeStarted       Name = "purge.started"       // some of the trash is removed
 	PurgeArchived      Name = "purge.archived"      // the directory is in the archive, not synced
 	PurgeScrubbed      Name = "purge.scrubbed"      // the contents are overwritten, and nothing is removed
+	EmptyRecorded      Name = "empty.recorded"      // the record asks that the contents go, and all are there
+	EmptySynced        Name = "empty.synced"        // they are gone, durably; the status does not say so
 	ExpandRecorded     Name = "expand.recorded"     // the record asks for more
 	ExpandResized      Name = "expand.resized"      // the limit is in force, the status does not say so
 	ExpandGrown        Name = "expand.grown"        // the loop device has the new size, the status does not say so
@@ -58,7 +60,7 @@ const (
 // Steps lists every step, for the tests that must reach each of them.
 func Steps() []Name {
 	return []Name{CreateRecorded, CreateMade, CreateLabelled, CreateSynced, CreateCommitting, CreateCommitted,
-		CreatePlaced, DeleteRecorded, DeleteDoomed, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, PurgeArchived, PurgeScrubbed, ExpandRecorded,
+		CreatePlaced, DeleteRecorded, DeleteDoomed, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, PurgeArchived, PurgeScrubbed, EmptyRecorded, EmptySynced, ExpandRecorded,
 		ExpandResized, ExpandGrown, ExpandCommitted, PublishChecked, PublishAttached, PublishMounted, UnpublishDetach, UnpublishFreed, UnpublishRemoved,
 		SnapshotRecorded, SnapshotCopying, SnapshotCommitting, SnapshotCommitted, SnapshotPlaced,
 		StoreCommitted, PoolMarked, DiskAllocated, DiskClaimed, DiskFormatted, DiskPlaced, DiskAttached, DiskMounted, DiskExtended, DiskGrown}

@@ -39,6 +39,9 @@ func (n *node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 		return nil, err
 	}
 	defer dir.Close()
+	if state.Emptying(v) { // what is written now would go, too
+		return nil, state.Errorf(state.Busy, "volume %s is being emptied of what its last claim left in it", id)
+	}
 	if want.kind != v.Spec.AccessType {
 		return nil, state.Errorf(state.Incompatible, "volume %s is for %s access, not for %s", id, v.Spec.AccessType, want.kind)
 	}

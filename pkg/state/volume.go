@@ -100,6 +100,8 @@ type VolumeSpec struct {
 	OnDelete OnDelete `json:"onDelete,omitempty"`
 	// Claim is whom the volume was made for, where known.
 	Claim *Claim `json:"claim,omitempty"`
+	// EmptyFor is the UID of the claim whose leavings are to be removed; see Emptying.
+	EmptyFor string `json:"emptyFor,omitempty"`
 }
 
 // VolumeStatus is what the agent saw.
@@ -119,10 +121,18 @@ type VolumeStatus struct {
 	// QuotaID is the project or qgroup that limits the volume; 0: none.
 	// +kubebuilder:validation:Format=int64
 	QuotaID uint32 `json:"quotaID,omitempty"`
+	// EmptiedFor is the last EmptyFor that was done.
+	EmptiedFor string `json:"emptiedFor,omitempty"`
 	// Health lists what is wrong with the volume.
 	Health []Health `json:"health,omitempty"`
 	// ObservedGeneration is the Spec that this status is about.
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+}
+
+// Emptying tells whether the volume's contents are still to be removed, so that it can
+// be given to another claim. Until they are, or are to stay after all, it is not published.
+func Emptying(v Volume) bool {
+	return v.Spec.EmptyFor != "" && v.Spec.EmptyFor != v.Status.EmptiedFor
 }
 
 // SnapshotSpec is what the controller wants of a snapshot.

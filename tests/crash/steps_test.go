@@ -79,6 +79,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 	for _, step := range archiveSteps { // TestKilledWhileADeletedVolumeIsArchived, ...Scrubbed
 		reached[step] = true
 	}
+	for _, step := range emptySteps { // TestKilledWhileAVolumeIsEmptied
+		reached[step] = true
+	}
 	for _, step := range diskSteps { // TestKilledWhileItMakesADisk, TestKilledWhileItGrowsADisk
 		reached[step] = true
 	}

@@ -1,0 +1,78 @@
+package crash
+
+import (
+	"testing"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/crash"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state/pebble"
+	"github.com/hostpath-csi/hostpath-csi/tests/process"
+)
+
+// emptySteps are those that only volumes come to which are emptied for another claim.
+var emptySteps = []crash.Name{crash.EmptyRecorded, crash.EmptySynced}
+
+// TestKilledWhileAVolumeIsEmptied kills the driver while it removes what a claim has left in
+// its volume. The next goes on until it is gone, and removes nothing of what comes later.
+func TestKilledWhileAVolumeIsEmptied(t *testing.T) {
+	for _, block := range []bool{false, true} {
+		steps := names(crash.EmptyRecorded, crash.EmptySynced)
+		what := " of a block volume"
+		if !block {
+			steps = append(steps, string(crash.PurgeStarted), nth(crash.PurgeStarted, 7))
+			what = ""
+		}
+		for _, at := range steps {
+			t.Run(at+what, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				w.start(t)
+				free := w.free(t)
+				bystander, v := w.volume("bystander"), w.volume("victim")
+				bystander.block, v.block = block, block
+				w.must(t, bystander, "create", "publish", "write")
+				w.must(t, v, "create", "publish", "write", "expand", "unpublish")
+				w.d.Kill()
+				w.withRecords(t, func(records state.Store) error {
+					_, err := records.Volumes().UpdateSpec(t.Context(), v.name, func(s *state.VolumeSpec) error { s.EmptyFor = "claim"; return nil })
+					return err
+				})
+				awaitDeath(t, w.launchDoomed(t, at), at)
+
+				w.start(t)
+				v.data = ""
+				process.Eventually(t, "the volume is empty, and can be published", func() error { return v.do(w.d, "publish") })
+				w.check(t)
+				w.must(t, v, "write")
+				w.d.Kill()
+				w.withRecords(t, func(records state.Store) error {
+					now, err := records.Volumes().Get(t.Context(), v.name)
+					if err == nil && now.Status.EmptiedFor != "claim" {
+						t.Errorf("its status is %+v", now.Status)
+					}
+					return err
+				})
+				w.start(t)
+				w.check(t)
+				w.end(t)
+				w.isFree(t, free)
+			})
+		}
+	}
+}
+
+// withRecords has something done to the records while no driver runs, as a controller of
+// its own would.
+func (w *world) withRecords(t testing.TB, do func(records state.Store) error) {
+	t.Helper()
+	records, err := pebble.Open(w.d.StateDir(), pebble.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := do(records); err != nil {
+		t.Error(err)
+	}
+	if err := records.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
