@@ -30,7 +30,8 @@ sidecars of CSI beside it, and touches no disk: the agents of the nodes ('hostpa
 node') do what it writes down. It needs no privilege on its machine.
 
 Nodes that were taken out of the cluster have their records ended by it, as far as
-nobody needs them.`,
+nobody needs them. A released PersistentVolume with the annotation
+hostpath-csi.dev/reclaim: recycle is emptied, and made available again.`,
 		Example: `  # In its pod
   hostpath-csi controller --endpoint unix:///csi/csi.sock --namespace hostpath-csi \
     --config /etc/hostpath-csi/config.yaml --metrics-address :9808 --health-address :9809
@@ -77,6 +78,8 @@ func (o *controllerOptions) run(ctx context.Context) error {
 	defer cancel()
 	undertaker := cluster.Undertaker{Nodes: nodes, Namespace: o.namespace, Store: store}
 	background.Go(func() { undertaker.Run(ctx) })
+	recycler := cluster.Recycler{Client: client, Volumes: store.Volumes()}
+	background.Go(func() { recycler.Run(ctx) })
 
 	tracing, stopTracing, err := startTracing(ctx, o.tracingEndpoint, "controller")
 	if err != nil {

@@ -95,6 +95,36 @@ spec:
 	w.noVolume(static)
 }
 
+func TestRecycleEmptiesTheVolumeForTheNextClaim(t *testing.T) {
+	w := newWorld(t)
+	w.apply(claim("data", "hostpath-csi-retain", "64Mi") + podWith("a", "data"))
+	w.running("a")
+	w.inPod("a", "mkdir -p /data/deep/er && echo secret >/data/deep/er/file && echo secret >/data/file && chmod 700 /data")
+	pv := w.volumeOf("data")
+	w.kubectl("annotate", "pv/"+pv.Name, "hostpath-csi.dev/reclaim=recycle")
+	w.gone("a")
+	w.kubectl("delete", "pvc/data")
+	w.phase(pv.Name, corev1.VolumeAvailable)
+
+	w.apply(claimFrom("again", "hostpath-csi-retain", "64Mi", "volumeName: "+pv.Name) + podWith("b", "again"))
+	w.running("b")
+	if got := w.inPod("b", "ls -A /data"); got != "" {
+		t.Errorf("the next claim's pod finds %q", got)
+	}
+	w.inPod("b", "echo kept >/data/file && cat /data/file")
+
+	// Without the annotation it is kept.
+	w.kubectl("annotate", "pv/"+pv.Name, "hostpath-csi.dev/reclaim-")
+	w.gone("b")
+	w.kubectl("delete", "pvc/again")
+	w.phase(pv.Name, corev1.VolumeReleased)
+	if out, err := onNode(t.Context(), nodeFor(pv), "cat", w.directory(pv)+"/file"); err != nil || strings.TrimSpace(out) != "kept" {
+		t.Errorf("a released volume's file has %q (%v)", out, err)
+	}
+	w.kubectl("patch", "pv/"+pv.Name, "--type=merge", "-p", `{"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`)
+	w.noVolume(pv.Name)
+}
+
 // phase waits until a PersistentVolume has a phase.
 func (w *world) phase(name string, want corev1.PersistentVolumePhase) {
 	w.Helper()
