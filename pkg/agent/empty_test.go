@@ -93,6 +93,28 @@ func TestWhatIsTakenBackBeforeItIsDoneIsNotDone(t *testing.T) {
 	})
 }
 
+// TestWhatWasTakenBackBeforeTheVolumeWasRetiredIsNotDone: until then it may have been
+// published, written to and unpublished again.
+func TestWhatWasTakenBackBeforeTheVolumeWasRetiredIsNotDone(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		w.create("a", mib)
+		w.write("volumes", "a")
+		w.volumes.fail = func(_, id string) error { // which is called with the records locked
+			w.publishes.mu.Lock()
+			defer w.publishes.mu.Unlock()
+			if v := w.volumes.byID[id]; w.publishes.retired[id] && v.Spec.EmptyFor != "" {
+				v.Spec.EmptyFor = ""
+				w.volumes.byID[id] = v
+			}
+			return nil
+		}
+		w.emptyFor("a", "claim-1")
+		w.wantData("volumes", "a")
+		w.wantEmptiedFor("a", "")
+	})
+}
+
 func TestEmptyingThatWasAskedForWhileTheAgentWasAwayIsDone(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()
