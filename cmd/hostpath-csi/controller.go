@@ -67,7 +67,7 @@ func (o *controllerOptions) run(ctx context.Context) error {
 		return err
 	}
 	defer closing("the store", store.Close)
-	nodes, err := cluster.WatchNodes(ctx, client, o.namespace)
+	nodes, err := cluster.WatchNodes(ctx, client)
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (o *controllerOptions) run(ctx context.Context) error {
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer cancel()
-	undertaker := cluster.Undertaker{Nodes: nodes, Namespace: o.namespace, Store: store}
+	undertaker := cluster.Undertaker{Nodes: nodes, Store: store}
 	background.Go(func() { undertaker.Run(ctx) })
 	recycler := cluster.Recycler{Client: client, Volumes: store.Volumes()}
 	background.Go(func() { recycler.Run(ctx) })

@@ -6,10 +6,10 @@ import (
 	"fmt"
 
 	"github.com/spf13/pflag"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/cluster"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state/kube"
 )
 
@@ -33,13 +33,13 @@ func (o *clusterOptions) check() error {
 
 // connect opens the records, and returns a client for what is beside them. node is
 // whose records they are; "" for all.
-func (o *clusterOptions) connect(ctx context.Context, node string) (*kube.Store, kubernetes.Interface, error) {
+func (o *clusterOptions) connect(ctx context.Context, node string) (*kube.Store, *cluster.Client, error) {
 	reach, err := clientcmd.BuildConfigFromFlags("", o.kubeconfig)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--kubeconfig: %w", err)
 	}
 	reach.UserAgent = rest.DefaultKubernetesUserAgent()
-	client, err := kubernetes.NewForConfig(reach)
+	client, err := cluster.NewClient(reach, o.namespace)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--kubeconfig: %w", err)
 	}

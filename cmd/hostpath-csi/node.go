@@ -98,7 +98,7 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 		background.Go(func() { onEach(ctx, labels.Changed, configure) })
 	}
 	// Only now: from here on, the controller gives it work.
-	background.Go(func() { cluster.Heartbeat(ctx, client, o.namespace, o.nodeID) })
+	background.Go(func() { cluster.Heartbeat(ctx, client, o.nodeID) })
 
 	tracing, stopTracing, err := startTracing(ctx, o.tracingEndpoint, "node")
 	if err != nil {

@@ -25,9 +25,8 @@ const sweepEvery = 15 * time.Second
 // All others stay: they say what was on the node. Should the node return, what has
 // no record is reported there as an orphan, and not served.
 type Undertaker struct {
-	Nodes     *Nodes
-	Namespace string // of the Leases
-	Store     state.Store
+	Nodes *Nodes
+	Store state.Store
 }
 
 // Run looks until ctx ends.
@@ -115,7 +114,7 @@ func (u *Undertaker) endNodes(ctx context.Context, isGone func(string) (bool, er
 			errs = errors.Join(errs, fmt.Errorf("ending the record of node %s: %w", n.ID, err))
 			continue
 		}
-		errs = errors.Join(errs, u.Nodes.forget(ctx, u.Namespace, n.ID))
+		errs = errors.Join(errs, u.Nodes.forget(ctx, n.ID))
 		klog.InfoS("The record of a node that is gone was ended", "node", n.ID)
 	}
 	return errs

@@ -33,7 +33,7 @@ func TestRecordsOfGoneNodesEndAsFarAsNobodyNeedsThem(t *testing.T) {
 	for _, name := range []string{"n1", "n2", "n3"} {
 		beatOnce(t, client, name)
 	}
-	nodes, err := WatchNodes(soon(t), client, namespace)
+	nodes, err := WatchNodes(soon(t), of(client))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestRecordsOfGoneNodesEndAsFarAsNobodyNeedsThem(t *testing.T) {
 	}
 	volume("kept-n2", "n2", state.Ready, false)
 
-	u := Undertaker{Nodes: nodes, Namespace: namespace, Store: store}
+	u := Undertaker{Nodes: nodes, Store: store}
 	if err := u.sweep(soon(t)); err != nil {
 		t.Fatal(err)
 	}

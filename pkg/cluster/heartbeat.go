@@ -8,8 +8,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/klog/v2"
 )
 
@@ -19,8 +17,8 @@ const callTimeout = 10 * time.Second
 // Heartbeat says that the agent of a node is at work, in a Lease of its own, until ctx
 // ends. The Lease stays then: it goes stale. An API server that is away is tried again
 // with the next beat.
-func Heartbeat(ctx context.Context, client kubernetes.Interface, namespace, node string) {
-	h := heartbeat{leases: client.CoordinationV1().Leases(namespace), node: node}
+func Heartbeat(ctx context.Context, client *Client, node string) {
+	h := heartbeat{client: client, node: node}
 	tick := time.NewTicker(beatEvery)
 	defer tick.Stop()
 	failing := false
@@ -44,7 +42,7 @@ func Heartbeat(ctx context.Context, client kubernetes.Interface, namespace, node
 }
 
 type heartbeat struct {
-	leases coordinationclient.LeaseInterface
+	client *Client
 	node   string
 }
 
@@ -53,14 +51,14 @@ func (h *heartbeat) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	name := leasePrefix + h.node
-	lease, err := h.leases.Get(ctx, name, metav1.GetOptions{})
+	lease, err := h.client.Leases.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app.kubernetes.io/name": "hostpath-csi", "app.kubernetes.io/component": "node"}}}
 		h.renew(lease)
-		_, err = h.leases.Create(ctx, lease, metav1.CreateOptions{})
+		_, err = h.client.Leases.Create(ctx, lease, metav1.CreateOptions{})
 	} else if err == nil {
 		h.renew(lease)
-		_, err = h.leases.Update(ctx, lease, metav1.UpdateOptions{})
+		_, err = h.client.Leases.Update(ctx, lease, metav1.UpdateOptions{})
 	}
 	if err != nil {
 		return fmt.Errorf("renewing the lease %s: %w", name, err)

@@ -8,8 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -26,31 +24,24 @@ type Labels struct {
 
 // WatchLabels returns once the labels of a node are known. It learns of changes until
 // ctx ends. While there is no such node, it has the labels it had last.
-func WatchLabels(ctx context.Context, client kubernetes.Interface, node string) (*Labels, error) {
+func WatchLabels(ctx context.Context, client *Client, node string) (*Labels, error) {
 	l := &Labels{Changed: make(chan struct{}, 1)}
-	only := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTweakListOptions(func(o *metav1.ListOptions) {
-		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, node).String()
-	}))
-	taken, err := follow(only.Core().V1().Nodes().Informer(), func(obj any, gone bool) {
+	selector := fields.OneTermEqualSelector(metav1.ObjectNameField, node).String()
+	_, taken, err := follow(ctx, client.Nodes, &corev1.Node{}, selector, func(node *corev1.Node, gone bool) {
 		if !gone {
-			l.take(obj)
+			l.take(node)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	only.StartWithContext(ctx)
 	if !cache.WaitForCacheSync(ctx.Done(), taken) {
 		return nil, state.Errorf(state.Unavailable, "reading the labels of node %s: %w", node, ctx.Err())
 	}
 	return l, nil
 }
 
-func (l *Labels) take(obj any) {
-	node, ok := obj.(*corev1.Node)
-	if !ok {
-		return
-	}
+func (l *Labels) take(node *corev1.Node) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if maps.Equal(l.now, node.Labels) {

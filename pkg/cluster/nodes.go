@@ -11,8 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -21,7 +19,7 @@ import (
 // Nodes knows which nodes are in the cluster, and which agents are at work. It learns
 // of both by watching.
 type Nodes struct {
-	client kubernetes.Interface
+	client *Client
 	now    func() time.Time // for tests
 
 	mu sync.Mutex
@@ -42,54 +40,27 @@ type beat struct {
 
 // WatchNodes returns once all Node objects and Leases of agents are known. It learns of
 // changes until ctx ends.
-func WatchNodes(ctx context.Context, client kubernetes.Interface, namespace string) (*Nodes, error) {
+func WatchNodes(ctx context.Context, client *Client) (*Nodes, error) {
 	n := newNodes(client)
-	nodes := informers.NewSharedInformerFactory(client, 0)
-	nodesTaken, err := follow(nodes.Core().V1().Nodes().Informer(), n.node)
+	_, nodesTaken, err := follow(ctx, client.Nodes, &corev1.Node{}, "", n.node)
 	if err != nil {
 		return nil, err
 	}
-	leases := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace))
-	leasesTaken, err := follow(leases.Coordination().V1().Leases().Informer(), n.lease)
+	_, leasesTaken, err := follow(ctx, client.Leases, &coordinationv1.Lease{}, "", n.lease)
 	if err != nil {
 		return nil, err
 	}
-	nodes.StartWithContext(ctx)
-	leases.StartWithContext(ctx)
 	if !cache.WaitForCacheSync(ctx.Done(), nodesTaken, leasesTaken) {
 		return nil, state.Errorf(state.Unavailable, "reading all nodes and leases: %w", ctx.Err())
 	}
 	return n, nil
 }
 
-func newNodes(client kubernetes.Interface) *Nodes {
+func newNodes(client *Client) *Nodes {
 	return &Nodes{client: client, now: time.Now, here: make(map[string]struct{}), beats: make(map[string]beat), left: make(chan struct{}, 1)}
 }
 
-// follow tells changed of every object that an informer sees, or sees go. What it
-// returns tells whether changed has been told of all that there were at the start.
-func follow(informer cache.SharedIndexInformer, changed func(obj any, gone bool)) (taken cache.InformerSynced, err error) {
-	r, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(obj any) { changed(obj, false) },
-		UpdateFunc: func(_, obj any) { changed(obj, false) },
-		DeleteFunc: func(obj any) {
-			if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-				obj = last.Obj
-			}
-			changed(obj, true)
-		},
-	})
-	if err != nil {
-		return nil, err
-	}
-	return r.HasSynced, nil
-}
-
-func (n *Nodes) node(obj any, gone bool) {
-	node, ok := obj.(*corev1.Node)
-	if !ok {
-		return
-	}
+func (n *Nodes) node(node *corev1.Node, gone bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !gone {
@@ -103,11 +74,7 @@ func (n *Nodes) node(obj any, gone bool) {
 	}
 }
 
-func (n *Nodes) lease(obj any, gone bool) {
-	lease, ok := obj.(*coordinationv1.Lease)
-	if !ok {
-		return
-	}
+func (n *Nodes) lease(lease *coordinationv1.Lease, gone bool) {
 	name, ok := strings.CutPrefix(lease.Name, leasePrefix)
 	if !ok {
 		return
@@ -159,7 +126,7 @@ func (n *Nodes) Gone(ctx context.Context, node string) (bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err := n.client.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
+	_, err := n.client.Nodes.Get(ctx, node, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return true, nil
@@ -170,10 +137,10 @@ func (n *Nodes) Gone(ctx context.Context, node string) (bool, error) {
 }
 
 // forget removes the Lease of a node that is gone.
-func (n *Nodes) forget(ctx context.Context, namespace, node string) error {
+func (n *Nodes) forget(ctx context.Context, node string) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	err := n.client.CoordinationV1().Leases(namespace).Delete(ctx, leasePrefix+node, metav1.DeleteOptions{})
+	err := n.client.Leases.Delete(ctx, leasePrefix+node, metav1.DeleteOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,10 +37,23 @@ func node(name string) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"disk": "ssd"}}}
 }
 
+// of has the clients of a fake cluster.
+func of(client *fake.Clientset) *Client {
+	return &Client{
+		Nodes:  byList[*corev1.Node, *corev1.NodeList]{client.CoreV1().Nodes()},
+		Leases: byList[*coordinationv1.Lease, *coordinationv1.LeaseList]{client.CoordinationV1().Leases(namespace)},
+	}
+}
+
+// byList says that objects are not listed by watching, which a fake cluster cannot do.
+type byList[O, L runtime.Object] struct{ Resource[O, L] }
+
+func (byList[O, L]) IsWatchListSemanticsUnSupported() bool { return true }
+
 // beatOnce has an agent say that it is at work.
 func beatOnce(t *testing.T, client *fake.Clientset, name string) {
 	t.Helper()
-	h := heartbeat{leases: client.CoordinationV1().Leases(namespace), node: name}
+	h := heartbeat{client: of(client), node: name}
 	if err := h.beat(soon(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +69,7 @@ func later(n *Nodes, d time.Duration) {
 func TestAnAgentIsAwayWhenItsLeaseIsNotRenewed(t *testing.T) {
 	client := fake.NewClientset(node("n1"), node("n2"))
 	beatOnce(t, client, "n1")
-	n, err := WatchNodes(soon(t), client, namespace)
+	n, err := WatchNodes(soon(t), of(client))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +94,7 @@ func TestANodeIsGoneOnlyWithoutItsObjectAndSilent(t *testing.T) {
 	client := fake.NewClientset(node("n1"), node("n2"))
 	beatOnce(t, client, "n1")
 	beatOnce(t, client, "n2")
-	n, err := WatchNodes(soon(t), client, namespace)
+	n, err := WatchNodes(soon(t), of(client))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +136,7 @@ func TestANodeIsGoneOnlyWithoutItsObjectAndSilent(t *testing.T) {
 
 func TestLabelsFollowTheNode(t *testing.T) {
 	client := fake.NewClientset(node("n1"))
-	l, err := WatchLabels(soon(t), client, "n1")
+	l, err := WatchLabels(soon(t), of(client), "n1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +161,7 @@ func TestLabelsFollowTheNode(t *testing.T) {
 
 func TestHeartbeatGoesOnAfterAFailure(t *testing.T) {
 	client := fake.NewClientset()
-	h := heartbeat{leases: client.CoordinationV1().Leases(namespace), node: "n1"}
+	h := heartbeat{client: of(client), node: "n1"}
 	refuse := true
 	client.PrependReactor("*", "leases", func(clienttesting.Action) (bool, runtime.Object, error) {
 		return refuse, nil, apierrors.NewServiceUnavailable("away")

@@ -141,12 +141,16 @@ func beat(t *testing.T, node string) {
 		t.Fatal(err)
 	}
 	own := client.CoordinationV1().Leases(namespace)
+	reach, err := cluster.NewClient(as(nodeAccount, node), namespace)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var before string
 	for range 2 { // the first makes it
 		var lease *coordinationv1.Lease
 		ctx, cancel := context.WithCancel(t.Context())
 		var agent sync.WaitGroup
-		agent.Go(func() { cluster.Heartbeat(ctx, client, namespace, node) })
+		agent.Go(func() { cluster.Heartbeat(ctx, reach, node) })
 		err := wait.PollUntilContextTimeout(ctx, 20*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 			lease, err = own.Get(ctx, "hostpath-csi-node-"+node, metav1.GetOptions{})
 			return err == nil && lease.ResourceVersion != before, nil
@@ -173,7 +177,7 @@ func TestTheRolesSeeTheCluster(t *testing.T) {
 	if _, err := tester.CoreV1().Nodes().Create(ctx, node, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	agent, err := kubernetes.NewForConfig(as(nodeAccount, "n4"))
+	agent, err := cluster.NewClient(as(nodeAccount, "n4"), namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,11 +186,11 @@ func TestTheRolesSeeTheCluster(t *testing.T) {
 		t.Errorf("an agent reads the labels of its node: %v, %v", labels, err)
 	}
 	beat(t, "n4")
-	controller, err := kubernetes.NewForConfig(as(controllerAccount, ""))
+	controller, err := cluster.NewClient(as(controllerAccount, ""), namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen, err := cluster.WatchNodes(ctx, controller, namespace)
+	seen, err := cluster.WatchNodes(ctx, controller)
 	if err != nil {
 		t.Fatalf("the controller sees nodes and leases: %v", err)
 	}
