@@ -53,7 +53,7 @@ func (d *demo) snapshot(ctx context.Context) error {
 		return err
 	}
 	if sum != d.snapshotSum {
-		return fmt.Errorf("the snapshot has changed with its volume: sha256 %s...", short(sum))
+		return fmt.Errorf("the snapshot has changed with its volume: sha256 %s", short(sum))
 	}
 	d.out.seen("the volume has sha256 %s... now, the snapshot %s...", short(d.sum), short(sum))
 	return nil
