@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/gentype"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
@@ -23,7 +24,10 @@ import (
 type Client struct {
 	Nodes Resource[*corev1.Node, *corev1.NodeList]
 	// Leases are those of the driver's namespace.
-	Leases Resource[*coordinationv1.Lease, *coordinationv1.LeaseList]
+	Leases            Resource[*coordinationv1.Lease, *coordinationv1.LeaseList]
+	PersistentVolumes Resource[*corev1.PersistentVolume, *corev1.PersistentVolumeList]
+	// Events takes what is told of objects.
+	Events record.EventSink
 }
 
 // Resource is one kind of objects, as client-go has it.
@@ -36,16 +40,22 @@ type Resource[O, L runtime.Object] interface {
 	Delete(ctx context.Context, name string, o metav1.DeleteOptions) error
 }
 
+// scheme has the kinds that a Client knows.
+var scheme = func() *runtime.Scheme {
+	s := runtime.NewScheme()
+	core, coordination := corev1.SchemeGroupVersion, coordinationv1.SchemeGroupVersion
+	s.AddKnownTypes(core, &corev1.Node{}, &corev1.NodeList{}, &corev1.PersistentVolume{}, &corev1.PersistentVolumeList{}, &corev1.Event{})
+	s.AddKnownTypes(coordination, &coordinationv1.Lease{}, &coordinationv1.LeaseList{})
+	metav1.AddToGroupVersion(s, core)
+	metav1.AddToGroupVersion(s, coordination)
+	return s
+}()
+
 // NewClient makes a client of the API server that config leads to. namespace is the
 // driver's own.
 func NewClient(config *rest.Config, namespace string) (*Client, error) {
-	scheme := runtime.NewScheme()
-	core, coordination := corev1.SchemeGroupVersion, coordinationv1.SchemeGroupVersion
-	scheme.AddKnownTypes(core, &corev1.Node{}, &corev1.NodeList{})
-	scheme.AddKnownTypes(coordination, &coordinationv1.Lease{}, &coordinationv1.LeaseList{})
 	codec := runtime.NewParameterCodec(scheme)
 	reach := func(gv schema.GroupVersion, path string) (rest.Interface, error) {
-		metav1.AddToGroupVersion(scheme, gv)
 		c := rest.CopyConfig(config)
 		c.GroupVersion, c.APIPath = &gv, path
 		c.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
@@ -56,11 +66,11 @@ func NewClient(config *rest.Config, namespace string) (*Client, error) {
 		}
 		return client, nil
 	}
-	coreAPI, err := reach(core, "/api")
+	coreAPI, err := reach(corev1.SchemeGroupVersion, "/api")
 	if err != nil {
 		return nil, err
 	}
-	coordinationAPI, err := reach(coordination, "/apis")
+	coordinationAPI, err := reach(coordinationv1.SchemeGroupVersion, "/apis")
 	if err != nil {
 		return nil, err
 	}
@@ -69,13 +79,17 @@ func NewClient(config *rest.Config, namespace string) (*Client, error) {
 			func() *corev1.Node { return &corev1.Node{} }, func() *corev1.NodeList { return &corev1.NodeList{} }),
 		Leases: gentype.NewClientWithList[*coordinationv1.Lease, *coordinationv1.LeaseList]("leases", coordinationAPI, codec, namespace,
 			func() *coordinationv1.Lease { return &coordinationv1.Lease{} }, func() *coordinationv1.LeaseList { return &coordinationv1.LeaseList{} }),
+		PersistentVolumes: gentype.NewClientWithList[*corev1.PersistentVolume, *corev1.PersistentVolumeList]("persistentvolumes", coreAPI, codec, "",
+			func() *corev1.PersistentVolume { return &corev1.PersistentVolume{} }, func() *corev1.PersistentVolumeList { return &corev1.PersistentVolumeList{} }),
+		Events: eventSink{coreAPI},
 	}, nil
 }
 
 // follow tells changed of every object of a kind, and of every one that goes, until ctx
 // ends. What it returns tells whether changed has been told of all that there were at
-// the start. selector chooses by fields; "" is all.
-func follow[O, L runtime.Object](ctx context.Context, r Resource[O, L], example O, selector string, changed func(obj O, gone bool)) (informer cache.SharedIndexInformer, taken cache.InformerSynced, err error) {
+// the start. selector chooses by fields; "" is all. index is what the
+// informer finds them by.
+func follow[O, L runtime.Object](ctx context.Context, r Resource[O, L], example O, selector string, index cache.Indexers, changed func(obj O, gone bool)) (informer cache.SharedIndexInformer, taken cache.InformerSynced, err error) {
 	lists := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.FieldSelector = selector
@@ -87,7 +101,7 @@ func follow[O, L runtime.Object](ctx context.Context, r Resource[O, L], example 
 		},
 	}
 	// A fake API server of tests says that it knows no lists by watching.
-	informer = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(lists, r), example, 0, cache.Indexers{})
+	informer = cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(lists, r), example, 0, index)
 	tell := func(obj any, gone bool) {
 		if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 			obj = last.Obj

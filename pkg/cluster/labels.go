@@ -27,7 +27,7 @@ type Labels struct {
 func WatchLabels(ctx context.Context, client *Client, node string) (*Labels, error) {
 	l := &Labels{Changed: make(chan struct{}, 1)}
 	selector := fields.OneTermEqualSelector(metav1.ObjectNameField, node).String()
-	_, taken, err := follow(ctx, client.Nodes, &corev1.Node{}, selector, func(node *corev1.Node, gone bool) {
+	_, taken, err := follow(ctx, client.Nodes, &corev1.Node{}, selector, nil, func(node *corev1.Node, gone bool) {
 		if !gone {
 			l.take(node)
 		}

@@ -42,11 +42,11 @@ type beat struct {
 // changes until ctx ends.
 func WatchNodes(ctx context.Context, client *Client) (*Nodes, error) {
 	n := newNodes(client)
-	_, nodesTaken, err := follow(ctx, client.Nodes, &corev1.Node{}, "", n.node)
+	_, nodesTaken, err := follow(ctx, client.Nodes, &corev1.Node{}, "", nil, n.node)
 	if err != nil {
 		return nil, err
 	}
-	_, leasesTaken, err := follow(ctx, client.Leases, &coordinationv1.Lease{}, "", n.lease)
+	_, leasesTaken, err := follow(ctx, client.Leases, &coordinationv1.Lease{}, "", nil, n.lease)
 	if err != nil {
 		return nil, err
 	}

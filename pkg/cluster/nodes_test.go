@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes/fake"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	clienttesting "k8s.io/client-go/testing"
 )
 
@@ -40,8 +41,10 @@ func node(name string) *corev1.Node {
 // of has the clients of a fake cluster.
 func of(client *fake.Clientset) *Client {
 	return &Client{
-		Nodes:  byList[*corev1.Node, *corev1.NodeList]{client.CoreV1().Nodes()},
-		Leases: byList[*coordinationv1.Lease, *coordinationv1.LeaseList]{client.CoordinationV1().Leases(namespace)},
+		Nodes:             byList[*corev1.Node, *corev1.NodeList]{client.CoreV1().Nodes()},
+		Leases:            byList[*coordinationv1.Lease, *coordinationv1.LeaseList]{client.CoordinationV1().Leases(namespace)},
+		PersistentVolumes: byList[*corev1.PersistentVolume, *corev1.PersistentVolumeList]{client.CoreV1().PersistentVolumes()},
+		Events:            &typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")},
 	}
 }
 

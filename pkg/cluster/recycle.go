@@ -8,10 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
-	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
@@ -42,7 +38,7 @@ const (
 // A crash anywhere in between loses nothing: what is to be done next is told by the PV and
 // the record. Several recyclers at once do no harm: the PV is changed only as it was seen.
 type Recycler struct {
-	Client  kubernetes.Interface
+	Client  *Client
 	Volumes state.DesiredVolumes
 
 	pvs    cache.Indexer
@@ -61,23 +57,17 @@ func (r *Recycler) Run(ctx context.Context) {
 func (r *Recycler) run(ctx context.Context) error {
 	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
 	defer broadcaster.Shutdown()
-	broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: r.Client.CoreV1().Events("")})
-	r.events = broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: driverName})
+	broadcaster.StartRecordingToSink(r.Client.Events)
+	r.events = broadcaster.NewRecorder(scheme, corev1.EventSource{Component: driverName})
 	r.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
 	defer r.queue.ShutDown()
 
-	factory := informers.NewSharedInformerFactory(r.Client, 0)
-	informer := factory.Core().V1().PersistentVolumes().Informer()
-	if err := informer.AddIndexers(cache.Indexers{byHandle: handles}); err != nil {
-		return err
-	}
-	r.pvs = informer.GetIndexer()
-	taken, err := follow(informer, r.changed)
+	changes := r.Volumes.Watch(ctx)
+	informer, taken, err := follow(ctx, r.Client.PersistentVolumes, &corev1.PersistentVolume{}, "", cache.Indexers{byHandle: handles}, r.changed)
 	if err != nil {
 		return err
 	}
-	changes := r.Volumes.Watch(ctx)
-	factory.StartWithContext(ctx)
+	r.pvs = informer.GetIndexer()
 	if !cache.WaitForCacheSync(ctx.Done(), taken) {
 		return ctx.Err()
 	}
@@ -120,9 +110,8 @@ func ours(pv *corev1.PersistentVolume) bool {
 	return pv.Spec.CSI != nil && pv.Spec.CSI.Driver == driverName
 }
 
-func (r *Recycler) changed(obj any, gone bool) {
-	pv, ok := obj.(*corev1.PersistentVolume)
-	if !ok || !ours(pv) {
+func (r *Recycler) changed(pv *corev1.PersistentVolume, gone bool) {
+	if !ours(pv) {
 		return
 	}
 	if gone {
@@ -197,7 +186,7 @@ func (r *Recycler) released(ctx context.Context, id string) (*corev1.PersistentV
 	if !ok || !recyclable(pv) {
 		return nil, nil
 	}
-	pv, err = r.Client.CoreV1().PersistentVolumes().Get(ctx, pv.Name, metav1.GetOptions{})
+	pv, err = r.Client.PersistentVolumes.Get(ctx, pv.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
@@ -238,7 +227,7 @@ func (r *Recycler) free(ctx context.Context, pv *corev1.PersistentVolume) error 
 	pv.Spec.ClaimRef = nil
 	delete(pv.Annotations, boundByController)
 	// With its resourceVersion: it is done only to what was looked at.
-	now, err := r.Client.CoreV1().PersistentVolumes().Update(ctx, pv, metav1.UpdateOptions{})
+	now, err := r.Client.PersistentVolumes.Update(ctx, pv, metav1.UpdateOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil
 	}

@@ -54,11 +54,24 @@ func recycle(t *testing.T, pvs ...*corev1.PersistentVolume) *recycling {
 func (r *recycling) start() (stop func()) {
 	ctx, cancel := context.WithCancel(r.Context())
 	var work sync.WaitGroup
-	recycler := Recycler{Client: r.client, Volumes: r.store.Volumes()}
+	recycler := Recycler{Client: of(r.client), Volumes: r.store.Volumes()}
+	before := r.watches()
 	work.Go(func() { recycler.Run(ctx) })
+	// What happens between the list and the watch a fake cluster tells nobody.
+	eventually(r.T, "PersistentVolumes are watched", func() bool { return r.watches() > before })
 	stop = func() { cancel(); work.Wait() }
 	r.Cleanup(stop)
 	return stop
+}
+
+// watches counts how often the PersistentVolumes were watched.
+func (r *recycling) watches() (n int) {
+	for _, action := range r.client.Actions() {
+		if action.Matches("watch", "persistentvolumes") {
+			n++
+		}
+	}
+	return n
 }
 
 func (r *recycling) must(err error) {
@@ -70,13 +83,15 @@ func (r *recycling) must(err error) {
 
 func (r *recycling) add(pv *corev1.PersistentVolume) {
 	r.Helper()
-	_, err := r.client.CoreV1().PersistentVolumes().Create(soon(r.T), pv, metav1.CreateOptions{})
-	r.must(err)
+	// The volume first: so they come in a cluster, too.
 	id := pv.Spec.CSI.VolumeHandle
-	if _, err := r.store.Volumes().Create(soon(r.T), id, state.VolumeSpec{Name: id, Node: "n1", Pool: "default"}); state.ReasonOf(err) == state.AlreadyExists {
-		return
+	_, err := r.store.Volumes().Create(soon(r.T), id, state.VolumeSpec{Name: id, Node: "n1", Pool: "default"})
+	if state.ReasonOf(err) != state.AlreadyExists {
+		r.must(err)
+		r.status(id, func(st *state.VolumeStatus) { st.Phase = state.Ready })
 	}
-	r.status(id, func(st *state.VolumeStatus) { st.Phase = state.Ready })
+	_, err = r.client.CoreV1().PersistentVolumes().Create(soon(r.T), pv, metav1.CreateOptions{})
+	r.must(err)
 }
 
 func (r *recycling) status(id string, change func(st *state.VolumeStatus)) {
