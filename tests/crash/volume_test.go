@@ -109,7 +109,7 @@ var operations = map[string]func(v *volume, d *process.Driver) error{
 	},
 	"unpublish": func(v *volume, d *process.Driver) error {
 		v.published = maybe
-		if err := d.Unpublish(v.name, v.target); err != nil {
+		if err := d.UnpublishOnceFree(v.name, v.target); err != nil {
 			return err
 		}
 		v.published = no

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // callTimeout bounds one call; all take milliseconds.
@@ -111,6 +113,18 @@ func (d *Driver) Unpublish(id, target string) error {
 	defer cancel()
 	_, err := d.NodeUnpublishVolume(ctx, &csi.NodeUnpublishVolumeRequest{VolumeId: id, TargetPath: target})
 	return err
+}
+
+// UnpublishOnceFree is Unpublish for tests beside others: a program that another is
+// starting holds, between fork and exec, what this one has just closed, and the mount is
+// in use for that moment. A CO asks again, too.
+func (d *Driver) UnpublishOnceFree(id, target string) error {
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		err := d.Unpublish(id, target)
+		if status.Code(err) != codes.FailedPrecondition || time.Now().After(deadline) {
+			return err
+		}
+	}
 }
 
 // Expand makes the volume at least that large.
