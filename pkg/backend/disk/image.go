@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
 	"github.com/hostpath-csi/hostpath-csi/pkg/crash"
 	"github.com/hostpath-csi/hostpath-csi/pkg/loop"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -82,7 +83,7 @@ func (d Disk) makeImage(ctx context.Context, fs kind, dir *os.File, name string)
 			_ = unix.Unlinkat(int(dir.Fd()), building, 0)
 		}
 	}()
-	if err := overwriteInPlace(f); err != nil {
+	if err := pool.OverwriteInPlace(f); err != nil {
 		return notReady("making %s: %w", d, err)
 	}
 	if err := d.allocate(f, 0); err != nil {
@@ -220,22 +221,4 @@ func (s *image) close() {
 		s.a.Close() // which frees the device if it was not mounted
 	}
 	_ = s.file.Close()
-}
-
-// overwriteInPlace has btrfs write a file's blocks where they are, which an image wants.
-// It must be empty so far.
-func overwriteInPlace(f *os.File) error {
-	const noCOW = 0x00800000 // FS_NOCOW_FL, linux/fs.h
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil || st.Type != unix.BTRFS_SUPER_MAGIC {
-		return err
-	}
-	flags, err := unix.IoctlGetInt(int(f.Fd()), unix.FS_IOC_GETFLAGS)
-	if err != nil {
-		return fmt.Errorf("FS_IOC_GETFLAGS: %w", err)
-	}
-	if err := unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, flags|noCOW); err != nil {
-		return fmt.Errorf("FS_IOC_SETFLAGS: %w", err)
-	}
-	return nil
 }

@@ -23,7 +23,7 @@ func (p *Pool) buildImage(v state.Volume, fill func(f *os.File) error) error {
 		return state.Errorf(state.Invalid, "volume %s is to have %d bytes; a block volume takes a multiple of %d", v.ID, v.Spec.CapacityBytes, backend.ImageUnit)
 	}
 	return p.Build(v, makeImage, func(f *os.File) error {
-		if err := overwriteInPlace(f); err != nil {
+		if err := OverwriteInPlace(f); err != nil {
 			return fmt.Errorf("image of volume %s: %w", v.ID, err)
 		}
 		if err := fill(f); err != nil {
@@ -41,9 +41,9 @@ func makeImage(dirfd int, name string) error {
 	return unix.Close(fd)
 }
 
-// overwriteInPlace has btrfs write a file's blocks where they are, which an image wants:
+// OverwriteInPlace has btrfs write a file's blocks where they are, which an image wants:
 // its own filesystem writes the same blocks over and over. It must be empty so far.
-func overwriteInPlace(f *os.File) error {
+func OverwriteInPlace(f *os.File) error {
 	const noCOW = 0x00800000 // FS_NOCOW_FL, linux/fs.h
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil || st.Type != unix.BTRFS_SUPER_MAGIC {

@@ -31,7 +31,7 @@ func (p *Pool) BuildImageFrom(ctx context.Context, v state.Volume, from *os.File
 func (p *Pool) SnapshotImage(ctx context.Context, s state.Snapshot, from *os.File, progress func(state.Progress)) error {
 	return p.BuildSnapshot(s, makeImage, func(f *os.File) error {
 		// As the image was made: blocks are shared only between files of one kind.
-		if err := overwriteInPlace(f); err != nil {
+		if err := OverwriteInPlace(f); err != nil {
 			return fmt.Errorf("image of snapshot %s: %w", s.ID, err)
 		}
 		if err := copyImage(ctx, from, f, progress); err != nil {

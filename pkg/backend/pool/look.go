@@ -13,23 +13,19 @@ import (
 // that is missing, so that a pool can be looked at while a driver serves it, and on a
 // disk that is read-only. What is missing is taken for empty.
 func Look(path string) (_ *Pool, err error) {
-	root, err := openRoot(path)
+	p, err := openMarked(path)
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{path: path, root: root}
 	defer func() {
 		if err != nil {
 			_ = p.Close()
 		}
 	}()
-	if p.marker, err = readMarker(int(root.Fd()), path); err != nil {
-		return nil, err
-	}
-	for name, d := range map[string]**dir{VolumesDir: &p.volumes, ImagesDir: &p.images, SnapshotsDir: &p.snapshots, BuildDir: &p.build, TrashDir: &p.trash} {
-		fd, err := openDirAt(int(root.Fd()), name)
+	for name, d := range p.directories() {
+		fd, err := openDirAt(int(p.root.Fd()), name)
 		if errors.Is(err, unix.ENOENT) {
-			fd, err = openDirAt(int(root.Fd()), ".") // it is held and not used: Names lists nothing that could be looked for in it
+			fd, err = openDirAt(int(p.root.Fd()), ".") // it is held and not used: Names lists nothing that could be looked for in it
 		}
 		if err != nil {
 			return nil, &os.PathError{Op: "open", Path: filepath.Join(path, name), Err: err}

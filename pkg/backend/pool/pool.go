@@ -57,26 +57,22 @@ func (d *dir) fd() int { return int(d.Fd()) }
 
 // Open opens the pool at path, which must carry a marker: see Prepare.
 func Open(path string) (_ *Pool, err error) {
-	root, err := openRoot(path)
+	p, err := openMarked(path)
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{path: path, root: root}
 	defer func() {
 		if err != nil {
 			_ = p.Close()
 		}
 	}()
-	if p.marker, err = readMarker(int(root.Fd()), path); err != nil {
-		return nil, err
-	}
 	for name, mode := range map[string]uint32{ImagesDir: dirMode, SnapshotsDir: snapshotsMode} {
-		if err := addDir(root, name, mode); err != nil {
+		if err := addDir(p.root, name, mode); err != nil {
 			return nil, state.Errorf(state.NotReady, "pool %s: making %s: %w", path, name, err)
 		}
 	}
-	for name, d := range map[string]**dir{VolumesDir: &p.volumes, ImagesDir: &p.images, SnapshotsDir: &p.snapshots, BuildDir: &p.build, TrashDir: &p.trash} {
-		fd, err := openDirAt(int(root.Fd()), name)
+	for name, d := range p.directories() {
+		fd, err := openDirAt(int(p.root.Fd()), name)
 		if err != nil {
 			return nil, state.Errorf(state.NotReady, "pool %s: %s is missing or no directory, though the pool carries a marker: %w", path, name, err)
 		}
@@ -84,6 +80,25 @@ func Open(path string) (_ *Pool, err error) {
 	}
 	p.inOrder = isInOrder(p.volumes.File)
 	return p, nil
+}
+
+// openMarked opens a pool's own directory and reads its marker.
+func openMarked(path string) (*Pool, error) {
+	root, err := openRoot(path)
+	if err != nil {
+		return nil, err
+	}
+	marker, err := readMarker(int(root.Fd()), path)
+	if err != nil {
+		_ = root.Close() // nothing was written
+		return nil, err
+	}
+	return &Pool{path: path, root: root, marker: marker}, nil
+}
+
+// directories are those of the pool that are held open, by their names.
+func (p *Pool) directories() map[string]**dir {
+	return map[string]**dir{VolumesDir: &p.volumes, ImagesDir: &p.images, SnapshotsDir: &p.snapshots, BuildDir: &p.build, TrashDir: &p.trash}
 }
 
 // addDir makes, durably, a directory that pools of older drivers lack.
