@@ -1,9 +1,12 @@
 // Package cluster is what the driver sees of a Kubernetes cluster beside its own
 // records: whether a node is there, and whether the agent on it is at work.
 //
+//	client.go     the kinds of objects that are known
+//	events.go     what is told of them
 //	heartbeat.go  an agent says that it is at work, by a Lease
 //	nodes.go      who is there, by Node objects and Leases
 //	gone.go       the records of a node that was taken out of the cluster end
+//	recycle.go    a released volume is emptied, and can be claimed again
 //	labels.go     the labels of one node, by which its pools are chosen
 //
 // In a cluster a CSI node ID is the name of the Node object.

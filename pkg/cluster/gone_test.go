@@ -63,6 +63,15 @@ func TestRecordsOfGoneNodesEndAsFarAsNobodyNeedsThem(t *testing.T) {
 	}
 	volume("kept-n2", "n2", state.Ready, false)
 
+	for id, phase := range map[string]state.Phase{"pending": state.Pending, "copying": state.Copying, "ready": state.Ready} {
+		if _, err := store.Snapshots().Create(soon(t), id, state.SnapshotSpec{Name: id, Node: "n2", Pool: "default"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Snapshots().UpdateStatus(soon(t), id, func(u *state.SnapshotStatus) error { u.Phase = phase; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+
 	u := Undertaker{Nodes: nodes, Store: store}
 	if err := u.sweep(soon(t)); err != nil {
 		t.Fatal(err)
@@ -77,6 +86,17 @@ func TestRecordsOfGoneNodesEndAsFarAsNobodyNeedsThem(t *testing.T) {
 	}
 	if want := []string{"deleted-n1", "deleting-n1", "kept-n2", "pending-n1"}; !slices.Equal(volumes, want) {
 		t.Errorf("volumes left: %q, want %q", volumes, want)
+	}
+	var snapshots []string
+	copies, _, err := store.Snapshots().List(soon(t), state.Page{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range copies {
+		snapshots = append(snapshots, s.ID)
+	}
+	if want := []string{"copying", "ready"}; !slices.Equal(snapshots, want) { // whoever waits for a copy was answered
+		t.Errorf("snapshots left: %q, want %q", snapshots, want)
 	}
 	hosts, _, err := store.Nodes().List(soon(t), state.Page{})
 	if err != nil {
