@@ -83,7 +83,9 @@ func (w *world) madeInSpite(t *testing.T, step crash.Name) {
 	awaitDeath(t, w.launchDoomed(t, string(step)), string(step))
 	w.start(t)
 	v := w.volume("first")
-	w.must(t, v, "create", "publish", "write")
+	// No start before has told of the node's pools: until this one has, no node is known.
+	process.Eventually(t, "the first volume is created", func() error { return v.do(w.d, "create") })
+	w.must(t, v, "publish", "write")
 	w.check(t)
 	w.d.Kill()
 	w.start(t)
