@@ -39,7 +39,7 @@ hostpath-csi.dev/reclaim: recycle is emptied, and made available again.`,
   # On a desk, against some cluster
   hostpath-csi controller --endpoint unix:///tmp/csi.sock --namespace hostpath-csi --kubeconfig ~/.kube/config`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.log.during(cmd.Context(), o.run) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.log.during(cmd.Context(), o.file, o.run) },
 	}
 	flags := cmd.Flags()
 	o.serveOptions.addFlags(flags, "unix:///csi/csi.sock")

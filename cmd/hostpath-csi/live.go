@@ -100,8 +100,12 @@ func (l *liveConfig) configure(ctx context.Context, a *agent.Agent) {
 func (l *liveConfig) defaults() config.Parameters { return l.Current().Defaults }
 
 func (l *liveConfig) applyLog() error {
-	if v := l.Current().Log.Verbosity; v != nil {
-		return l.log.setVerbosity(*v)
+	wanted := l.Current().Log
+	if wanted.Format != "" && wanted.Format != l.log.format {
+		klog.InfoS("The log has another format when the driver starts again", "format", wanted.Format, "now", l.log.format)
+	}
+	if wanted.Verbosity != nil {
+		return l.log.setVerbosity(*wanted.Verbosity)
 	}
 	return l.log.setVerbosity(l.log.verbosity)
 }

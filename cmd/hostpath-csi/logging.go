@@ -30,8 +30,9 @@ func (o *logOptions) addFlags(flags *pflag.FlagSet) {
 }
 
 // during runs a role, with logging to standard error, until it ends by itself or is told
-// to by a signal.
-func (o *logOptions) during(ctx context.Context, role func(ctx context.Context) error) error {
+// to by a signal. How to log, a configuration file may say, too: file, if it is not "".
+func (o *logOptions) during(ctx context.Context, file string, role func(ctx context.Context) error) error {
+	o.formatFrom(file)
 	if err := o.apply(os.Stderr); err != nil {
 		return err
 	}
@@ -39,6 +40,18 @@ func (o *logOptions) during(ctx context.Context, role func(ctx context.Context) 
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	return role(ctx)
+}
+
+// formatFrom takes the format that a configuration file gives. klog can be told only
+// before anybody logs: so that is before the role begins, which then says what is wrong
+// with the file.
+func (o *logOptions) formatFrom(file string) {
+	if file == "" {
+		return
+	}
+	if c, err := readConfig(file, nil); err == nil && c.Log.Format != "" {
+		o.format = c.Log.Format
+	}
 }
 
 // apply sets up logging to w.

@@ -37,7 +37,7 @@ Needs root, and Linux 5.12 or newer.`,
     --endpoint unix:///var/lib/kubelet/plugins/hostpath-csi.dev/csi.sock \
     --plugin-registry /var/lib/kubelet/plugins_registry --metrics-address :9810 --health-address :9811`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.log.during(cmd.Context(), o.run) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.log.during(cmd.Context(), o.file, o.run) },
 	}
 	flags := cmd.Flags()
 	o.serveOptions.addFlags(flags, "unix:///var/lib/kubelet/plugins/hostpath-csi.dev/csi.sock")

@@ -56,7 +56,7 @@ Needs root, and Linux 5.12 or newer.`,
   hostpath-csi standalone --node-id worker-1 --state-dir /var/lib/hostpath-csi/state \
     --config /etc/hostpath-csi/config.yaml --node-labels disk=ssd`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.log.during(cmd.Context(), o.run) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.log.during(cmd.Context(), o.file, o.run) },
 	}
 	flags := cmd.Flags()
 	o.serveOptions.addFlags(flags, "unix:///run/hostpath-csi/csi.sock")

@@ -86,6 +86,8 @@ type IDRange struct{ First, Last uint32 }
 type Log struct {
 	// Verbosity is klog's; nil: as the command line says.
 	Verbosity *int
+	// Format is "text" or "json"; "": as the command line says.
+	Format string
 }
 
 // On returns the pools of a node with these labels, or what is wrong with them

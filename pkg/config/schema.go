@@ -29,7 +29,7 @@ func documentFields() []field[document] {
 			set: func(d *decoder, v value, _ *document) bool { d.pools(v); return true }},
 		{name: "defaults", takes: "parameters of a volume", without: "as below", live: live, what: "what holds for a parameter that a volume's class leaves out",
 			set: func(d *decoder, v value, _ *document) bool { d.defaults(v); return true }},
-		{name: "log", takes: "a mapping", live: live, what: "how much is logged",
+		{name: "log", takes: "a mapping", live: live, what: "how much is logged, and how",
 			set: func(d *decoder, v value, _ *document) bool { mapping(d, v, logFields(), &d.c.Log); return true }},
 	}
 }
@@ -154,6 +154,13 @@ func logFields() []field[Log] {
 				verbosity := int(n)
 				to.Verbosity = &verbosity
 				return ok && err == nil && n <= 10
+			}},
+		{name: "format", takes: "text or json", without: "as the flag --log-format says", live: "when the driver starts again", example: "# json",
+			what: "how to log",
+			set: func(_ *decoder, v value, to *Log) bool {
+				s, ok := text(v)
+				to.Format = s
+				return ok && (s == "text" || s == "json")
 			}},
 	}
 }
