@@ -77,7 +77,7 @@ func (p *nodePool) status(ctx context.Context) state.PoolStatus {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	st := state.PoolStatus{Name: p.o.Name, Path: p.o.Path, UUID: p.uuid, AllocatedBytes: p.allocated, Orphans: len(p.orphans),
-		Labels: maps.Clone(p.o.Labels), Cordoned: p.cordoned()}
+		ReadyVolumes: p.volumes, ReadySnapshots: p.snapshots, Labels: maps.Clone(p.o.Labels), Cordoned: p.cordoned()}
 	if b == nil {
 		why := p.refused
 		if why == nil { // it was taken into use at this instant

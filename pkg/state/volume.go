@@ -234,6 +234,9 @@ type PoolStatus struct {
 	AllocatedBytes int64 `json:"allocatedBytes"`
 	// AvailableBytes is what new volumes may be given.
 	AvailableBytes int64 `json:"availableBytes"`
+	// ReadyVolumes and ReadySnapshots count what is in use or can be.
+	ReadyVolumes   int `json:"readyVolumes,omitempty"`
+	ReadySnapshots int `json:"readySnapshots,omitempty"`
 	// Cordoned is why the pool takes no new volumes though it serves those it has;
 	// "": it does.
 	Cordoned string `json:"cordoned,omitempty"`

@@ -57,8 +57,14 @@ func (r *records[S, U, O]) UpdateSpec(ctx context.Context, id string, change fun
 func (r *records[S, U, O]) UpdateStatus(ctx context.Context, id string, change func(status *U) error, then ...func()) (record state.Object[S, U], err error) {
 	return r.update(ctx, id, half[O]{
 		subresources: []string{"status"},
-		edit:         func(obj O) error { return change(obj.Observed()) },
-		then:         then,
+		edit: func(obj O) error {
+			if err := change(obj.Observed()); err != nil {
+				return err
+			}
+			obj.Conclude()
+			return nil
+		},
+		then: then,
 	})
 }
 

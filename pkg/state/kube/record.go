@@ -17,6 +17,8 @@ type object[S, U any] interface {
 	Desired() *S
 	Observed() *U
 	Deletion() *v1alpha1.Deletion
+	// Conclude writes what follows from the status, into the status.
+	Conclude()
 	// RecordID returns the ID of the record; SetRecordID names the object after it.
 	RecordID() string
 	SetRecordID(id string)

@@ -13,11 +13,14 @@ import (
 // +kubebuilder:resource:scope=Cluster,shortName=hpn,categories=hostpath-csi
 // +kubebuilder:subresource:status
 // +kubebuilder:selectablefield:JSONPath=`.spec.node`
-// +kubebuilder:printcolumn:name="Pools",type=string,JSONPath=`.status.pools[*].name`
-// +kubebuilder:printcolumn:name="Filesystems",type=string,JSONPath=`.status.pools[*].filesystem`
-// +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.pools[*].availableBytes`
-// +kubebuilder:printcolumn:name="Problems",type=string,JSONPath=`.status.pools[*].health[*].reason`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Pools",type=string,JSONPath=`.status.summary.pools`
+// +kubebuilder:printcolumn:name="Free",type=string,JSONPath=`.status.summary.free`
+// +kubebuilder:printcolumn:name="Volumes",type=integer,JSONPath=`.status.summary.volumes`
+// +kubebuilder:printcolumn:name="Snapshots",type=integer,JSONPath=`.status.summary.snapshots`
+// +kubebuilder:printcolumn:name="Problem",type=string,JSONPath=`.status.conditions[?(@.status=="False")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="PoolsUsable")].message`,priority=1
 type HostPathNode struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -42,6 +45,16 @@ type HostPathNodeSpec struct {
 // HostPathNodeStatus is what a node's agent tells about its pools.
 type HostPathNodeStatus struct {
 	state.NodeStatus `json:",inline"`
+
+	// Summary is the pools for the eye.
+	// +optional
+	Summary *NodeSummary `json:"summary,omitempty"`
+
+	// Conditions say what of this is so, for `kubectl wait`.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
 // HostPathNodeList is a list of nodes.

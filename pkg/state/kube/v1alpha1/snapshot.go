@@ -47,6 +47,12 @@ type HostPathSnapshotSpec struct {
 // HostPathSnapshotStatus is what the node's agent saw.
 type HostPathSnapshotStatus struct {
 	state.SnapshotStatus `json:",inline"`
+
+	// Conditions say what of this is so, for `kubectl wait`.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
 // HostPathSnapshotList is a list of snapshots.

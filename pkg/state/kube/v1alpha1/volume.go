@@ -14,6 +14,7 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:selectablefield:JSONPath=`.spec.node`
 // +kubebuilder:selectablefield:JSONPath=`.spec.pool`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.spec.node`
 // +kubebuilder:printcolumn:name="Pool",type=string,JSONPath=`.spec.pool`
 // +kubebuilder:printcolumn:name="Bytes",type=integer,JSONPath=`.spec.capacityBytes`
@@ -51,6 +52,12 @@ type HostPathVolumeSpec struct {
 // HostPathVolumeStatus is what the node's agent saw.
 type HostPathVolumeStatus struct {
 	state.VolumeStatus `json:",inline"`
+
+	// Conditions say what of this is so, for `kubectl wait`.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
 }
 
 // HostPathVolumeList is a list of volumes.
