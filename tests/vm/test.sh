@@ -18,8 +18,8 @@ vm=$(mktemp -d)
 trap 'rm -rf "$vm"' EXIT
 CGO_ENABLED=0 go build -o "$vm/vmrun" ./tests/vm/run
 go test -count=1 -tags quotavm "$@" ./tests/vm/run # that a dead machine is noticed
-# One package at a time: each has a virtual machine of 2 GiB to itself. Without -race:
-# the machine's address space has 39 bits, of which the race detector needs 47.
+# Each package has a virtual machine of one processor and 2 GiB to itself, two at a time.
+# Without -race: the machine's address space has 39 bits, of which the race detector needs 47.
 CGO_ENABLED=0 go build -o "$vm/hostpath-csi" ./cmd/hostpath-csi
 HOSTPATH_CSI_TEST_BINARY=$vm/hostpath-csi \
-	go test -count=1 -p 1 -tags quotavm -exec "$vm/vmrun --" "$@" ./pkg/quota ./pkg/backend/projectquota ./tests/limits
+	go test -count=1 -p 2 -timeout 20m -tags quotavm -exec "$vm/vmrun --" "$@" ./pkg/quota ./pkg/backend/projectquota ./tests/limits

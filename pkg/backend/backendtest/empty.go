@@ -67,7 +67,7 @@ func emptyDirectory(t *testing.T, p *pool) {
 		plant(t, filepath.Join(dir, kind))
 	}
 	for _, name := range []string{"deep", "deeper"} {
-		dig(t, mkdir(t, filepath.Join(dir, name)), 3000, func(fd, _ int) {
+		dig(t, mkdir(t, filepath.Join(dir, name)), p.suite.many(3000, 2200), func(fd, _ int) {
 			if err := unix.Mknodat(fd, "f", unix.S_IFREG, 0); err != nil {
 				t.Fatal(err)
 			}

@@ -9,7 +9,7 @@ import (
 )
 
 var parallelTests = []test{
-	{"a thousand volumes come and go, 32 at a time", thousand},
+	{"a thousand volumes, or many, come and go, 32 at a time", thousand},
 	{"a volume is found whenever it is looked for while it is placed", openWhilePlacing},
 }
 
@@ -32,7 +32,8 @@ func inParallel[T any](n int, all []T, do func(T)) {
 }
 
 func thousand(t *testing.T, p *pool) {
-	const volumes, atOnce = 1000, 32
+	const atOnce = 32
+	volumes := p.suite.many(1000, 200)
 	var all []state.Volume
 	var ids []string
 	for i := range volumes {

@@ -35,9 +35,22 @@ func Reopen(reopen func(t *testing.T, b backend.Backend) backend.Backend) Option
 	return func(s *suite) { s.reopen = reopen }
 }
 
+// Slow is for kernels to which a system call is work, as that of the virtual machine:
+// what is only about how much there is, is done with less of it.
+func Slow(s *suite) { s.slow = true }
+
 type suite struct {
 	open   Open
 	reopen func(t *testing.T, b backend.Backend) backend.Backend
+	slow   bool
+}
+
+// many is how often something is done: much, or what is enough where all is slow.
+func (s *suite) many(much, enough int) int {
+	if s.slow {
+		return enough
+	}
+	return much
 }
 
 // test is one test of the suite, with a pool of its own.

@@ -186,7 +186,7 @@ func usageMount(t *testing.T, p *pool) {
 
 func usageBig(t *testing.T, p *pool) {
 	v := p.create(t, volume("a"))
-	const dirs, files = 30, 300
+	dirs, files := 30, p.suite.many(300, 100)
 	for i := range dirs {
 		dir := mkdir(t, p.placed(v)+"/"+number("d", i))
 		for j := range files {

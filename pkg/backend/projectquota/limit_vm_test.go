@@ -95,7 +95,7 @@ func TestFill(t *testing.T) {
 // TestAllowance fills volumes in the ways that cost the most metadata: what the user
 // was promised fits all the same.
 func TestAllowance(t *testing.T) {
-	const size = 32 * mib
+	const size = 16 * mib
 	shapes := map[string]func(dir string) error{
 		// Every other block, from the end, so that no two extents join: then the rest.
 		"a file in pieces": func(dir string) error {

@@ -112,7 +112,7 @@ func TestSuite(t *testing.T) {
 			}
 			return &asAgent{Backend: b, projects: map[string]uint32{}}
 		}
-		backendtest.Run(t, open, backendtest.Reopen(func(t *testing.T, b backend.Backend) backend.Backend {
+		backendtest.Run(t, open, backendtest.Slow, backendtest.Reopen(func(t *testing.T, b backend.Backend) backend.Backend {
 			a := b.(*asAgent)
 			must(t, a.Close())
 			return &asAgent{Backend: openAgain(t, a.Path(), Options{}), projects: a.projects}

@@ -38,7 +38,7 @@ func main() {
 	o := options{}
 	flag.StringVar(&o.kernel, "kernel", "linux.uml", "the user-mode-linux kernel")
 	flag.StringVar(&o.memory, "memory", "2G", "the guest's memory; temporary files, disk images among them, lie in it")
-	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "kill the guest after this time")
+	flag.DurationVar(&o.timeout, "timeout", 20*time.Minute, "kill the guest after this time")
 	flag.BoolVar(&o.shim, "shim", false, "preload the shim for large XSAVE areas even where it is not needed")
 	flag.BoolVar(&o.verbose, "v", false, "show the kernel's log, too")
 	flag.Parse()
