@@ -175,8 +175,17 @@ func (q *qgroups) limited(id uint64) (bool, error) {
 	return flags&maxReferenced != 0, err
 }
 
-// used returns how many bytes a subvolume refers to.
-func (q *qgroups) used(id uint64) (int64, error) { return q.read(id, "referenced") }
+// used returns how many bytes a subvolume refers to, or will once what was written to it
+// has its blocks: until then they are reserved, and are held against the limit too. That
+// is read first, so that what gets its blocks meanwhile is counted, rather twice than not.
+func (q *qgroups) used(id uint64) (int64, error) {
+	reserved, err := q.read(id, "rsv_data")
+	if err != nil {
+		return 0, err
+	}
+	referenced, err := q.read(id, "referenced")
+	return referenced + reserved, err
+}
 
 // read reads one of the numbers that sysfs has of a group.
 func (q *qgroups) read(id uint64, name string) (int64, error) {
