@@ -53,20 +53,24 @@ func (o *controllerOptions) run(ctx context.Context) error {
 	if err := o.clusterOptions.check(); err != nil {
 		return err
 	}
-	defaults, offered := config.Builtin, []prometheus.Collector(nil)
-	if o.file != "" {
-		live, err := openConfig(o.file, nil, &o.log)
-		if err != nil {
-			return err
-		}
-		defaults, offered, o.detail = live.defaults, append(offered, live), live.detail
-		defer live.follow(ctx, func() {})()
-	}
 	store, client, err := o.connect(ctx, "")
 	if err != nil {
 		return err
 	}
 	defer closing("the store", store.Close)
+	recorder := cluster.NewRecorder(client, "")
+	defaults, offered := config.Builtin, []prometheus.Collector(nil)
+	if o.file != "" {
+		tell := o.tellOfConfig(client, recorder, "the controller")
+		live, err := openConfig(o.file, nil, &o.log)
+		if err != nil {
+			tell(ctx, err)
+			return err
+		}
+		live.tell = func(wrong error) { tell(ctx, wrong) }
+		defaults, offered, o.detail = live.defaults, append(offered, live), live.detail
+		defer live.follow(ctx, func() { live.tell(nil) })()
+	}
 	nodes, err := cluster.WatchNodes(ctx, client)
 	if err != nil {
 		return err
@@ -78,7 +82,7 @@ func (o *controllerOptions) run(ctx context.Context) error {
 	defer cancel()
 	undertaker := cluster.Undertaker{Nodes: nodes, Store: store}
 	background.Go(func() { undertaker.Run(ctx) })
-	recycler := cluster.Recycler{Client: client, Volumes: store.Volumes()}
+	recycler := cluster.Recycler{Client: client, Volumes: store.Volumes(), Recorder: recorder}
 	background.Go(func() { recycler.Run(ctx) })
 
 	tracing, stopTracing, err := startTracing(ctx, o.tracingEndpoint, "controller")

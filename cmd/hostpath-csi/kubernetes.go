@@ -17,11 +17,13 @@ import (
 type clusterOptions struct {
 	kubeconfig string
 	namespace  string
+	configMap  string
 }
 
 func (o *clusterOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "how to reach the API server (default: as a pod does)")
 	flags.StringVar(&o.namespace, "namespace", "", "namespace of the Leases of the agents, the driver's own (required)")
+	flags.StringVar(&o.configMap, "config-map", "", "ConfigMap of that namespace that --config comes from: what is wrong with it is told in events on it (default: it is not)")
 }
 
 func (o *clusterOptions) check() error {
@@ -45,4 +47,14 @@ func (o *clusterOptions) connect(ctx context.Context, node string) (*kube.Store,
 	}
 	store, err := kube.Open(ctx, reach, kube.Options{Node: node})
 	return store, client, err
+}
+
+// tellOfConfig returns what tells of a wrong configuration in events on its ConfigMap, as
+// far as that is known. who reads it.
+func (o *clusterOptions) tellOfConfig(client *cluster.Client, recorder *cluster.Recorder, who string) func(context.Context, error) {
+	if o.configMap == "" {
+		return func(context.Context, error) {}
+	}
+	m := cluster.ConfigMap{Client: client, Recorder: recorder, Name: o.configMap, Who: who}
+	return m.Tell
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,9 @@ type liveConfig struct {
 	// nodeLabels are those of this node, now; nil where no pool is used: the controller's.
 	nodeLabels func() map[string]string
 	log        *logOptions
+	// tell is told what is wrong with the configuration whenever that has been looked at;
+	// nil: nothing is.
+	tell func(wrong error)
 }
 
 // openConfig reads the file.
@@ -54,7 +58,7 @@ func openConfig(file string, nodeLabels func() map[string]string, log *logOption
 	if !filepath.IsAbs(file) {
 		return nil, fmt.Errorf("--config is %q; it takes an absolute path", file)
 	}
-	l := &liveConfig{nodeLabels: nodeLabels, log: log}
+	l := &liveConfig{nodeLabels: nodeLabels, log: log, tell: func(error) {}}
 	var err error
 	l.Live, err = config.Open(file, l.check)
 	if err != nil {
@@ -91,9 +95,10 @@ func (l *liveConfig) configure(ctx context.Context, a *agent.Agent) {
 	pools, err := l.pools()
 	if err != nil {
 		klog.ErrorS(err, "The pools of the configuration are wrong for this node; the last good ones stay in force", "labels", l.nodeLabels())
-		return
+	} else {
+		a.Configure(ctx, pools)
 	}
-	a.Configure(ctx, pools)
+	l.tell(cmp.Or(l.Err(), err))
 }
 
 // defaults are those of parameters, now.
@@ -110,8 +115,8 @@ func (l *liveConfig) applyLog() error {
 	return l.log.setVerbosity(l.log.verbosity)
 }
 
-// follow puts each change of the file in force until stop is called or ctx ends; so it
-// calls changed.
+// follow puts each change of the file in force until stop is called or ctx ends: so it
+// calls changed. What is wrong with another one, it tells.
 func (l *liveConfig) follow(ctx context.Context, changed func()) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var follower sync.WaitGroup
@@ -121,7 +126,7 @@ func (l *liveConfig) follow(ctx context.Context, changed func()) (stop func()) {
 				klog.ErrorS(err, "The log's verbosity stays as it was")
 			}
 			changed()
-		})
+		}, func(wrong error) { l.tell(wrong) })
 		if err != nil {
 			klog.ErrorS(err, "The configuration file cannot be followed; changes take a restart")
 		}

@@ -69,8 +69,10 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	tellOfConfig := o.tellOfConfig(client, cluster.NewRecorder(client, o.nodeID), "node "+o.nodeID)
 	pools, live, err := o.choosePools(o.pools, labels.Now, &o.log)
 	if err != nil {
+		tellOfConfig(ctx, err)
 		return err
 	}
 
@@ -93,6 +95,10 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 	offered := a.Collectors()
 	if live != nil {
 		offered, o.detail = append(offered, live), live.detail
+		live.tell = func(wrong error) {
+			a.SetConfigError(wrong)
+			tellOfConfig(ctx, wrong)
+		}
 		configure := func() { live.configure(ctx, a) }
 		defer live.follow(ctx, configure)()
 		background.Go(func() { onEach(ctx, labels.Changed, configure) })

@@ -14,6 +14,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -121,7 +122,9 @@ type Agent struct {
 	emptyings emptyings
 	finalizer *finalizer
 	report    *reporter
-	metrics   *metrics
+	// configWrong is what is wrong with the configuration; see SetConfigError.
+	configWrong atomic.Pointer[string]
+	metrics     *metrics
 
 	stop       context.CancelFunc
 	work       sync.WaitGroup

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -51,7 +52,7 @@ func (r *reporter) run(ctx context.Context) {
 func (r *reporter) write(ctx context.Context) error {
 	pools := r.agent.poolStatuses(ctx)
 	_, err := r.agent.o.Nodes.UpdateStatus(ctx, r.agent.o.NodeID, func(st *state.NodeStatus) error {
-		st.Pools = pools
+		st.Pools, st.ConfigError = pools, r.agent.configError()
 		return nil
 	})
 	return err
@@ -64,4 +65,29 @@ func (a *Agent) poolStatuses(ctx context.Context) []state.PoolStatus {
 		all = append(all, p.status(ctx))
 	}
 	return all
+}
+
+// maxConfigError bounds what a node's status says of a wrong configuration: a long file
+// may be wrong in many ways.
+const maxConfigError = 4096
+
+// SetConfigError has the node's status say what is wrong with the configuration, of which
+// the last good one stays in force; nil: nothing is.
+func (a *Agent) SetConfigError(wrong error) {
+	var said string
+	if wrong != nil {
+		said = wrong.Error()
+		if len(said) > maxConfigError {
+			said = strings.ToValidUTF8(said[:maxConfigError], "") + " ..."
+		}
+	}
+	a.configWrong.Store(&said)
+	a.report.soon()
+}
+
+func (a *Agent) configError() string {
+	if said := a.configWrong.Load(); said != nil {
+		return *said
+	}
+	return ""
 }

@@ -26,6 +26,9 @@ type Client struct {
 	// Leases are those of the driver's namespace.
 	Leases            Resource[*coordinationv1.Lease, *coordinationv1.LeaseList]
 	PersistentVolumes Resource[*corev1.PersistentVolume, *corev1.PersistentVolumeList]
+	// Namespace is the driver's own; ConfigMaps are its.
+	Namespace  string
+	ConfigMaps Getter[*corev1.ConfigMap]
 	// Events takes what is told of objects.
 	Events record.EventSink
 }
@@ -40,11 +43,16 @@ type Resource[O, L runtime.Object] interface {
 	Delete(ctx context.Context, name string, o metav1.DeleteOptions) error
 }
 
+// Getter reads one object of a kind.
+type Getter[O runtime.Object] interface {
+	Get(ctx context.Context, name string, o metav1.GetOptions) (O, error)
+}
+
 // scheme has the kinds that a Client knows.
 var scheme = func() *runtime.Scheme {
 	s := runtime.NewScheme()
 	core, coordination := corev1.SchemeGroupVersion, coordinationv1.SchemeGroupVersion
-	s.AddKnownTypes(core, &corev1.Node{}, &corev1.NodeList{}, &corev1.PersistentVolume{}, &corev1.PersistentVolumeList{}, &corev1.Event{})
+	s.AddKnownTypes(core, &corev1.Node{}, &corev1.NodeList{}, &corev1.PersistentVolume{}, &corev1.PersistentVolumeList{}, &corev1.ConfigMap{}, &corev1.Event{})
 	s.AddKnownTypes(coordination, &coordinationv1.Lease{}, &coordinationv1.LeaseList{})
 	metav1.AddToGroupVersion(s, core)
 	metav1.AddToGroupVersion(s, coordination)
@@ -81,7 +89,9 @@ func NewClient(config *rest.Config, namespace string) (*Client, error) {
 			func() *coordinationv1.Lease { return &coordinationv1.Lease{} }, func() *coordinationv1.LeaseList { return &coordinationv1.LeaseList{} }),
 		PersistentVolumes: gentype.NewClientWithList[*corev1.PersistentVolume, *corev1.PersistentVolumeList]("persistentvolumes", coreAPI, codec, "",
 			func() *corev1.PersistentVolume { return &corev1.PersistentVolume{} }, func() *corev1.PersistentVolumeList { return &corev1.PersistentVolumeList{} }),
-		Events: eventSink{coreAPI},
+		Namespace:  namespace,
+		ConfigMaps: gentype.NewClient[*corev1.ConfigMap]("configmaps", coreAPI, codec, namespace, func() *corev1.ConfigMap { return &corev1.ConfigMap{} }),
+		Events:     eventSink{coreAPI},
 	}, nil
 }
 

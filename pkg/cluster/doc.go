@@ -2,7 +2,8 @@
 // records: whether a node is there, and whether the agent on it is at work.
 //
 //	client.go     the kinds of objects that are known
-//	events.go     what is told of them
+//	recorder.go   what is told of them, in events
+//	configmap.go  what is wrong with the configuration, in events on its ConfigMap
 //	heartbeat.go  an agent says that it is at work, by a Lease
 //	nodes.go      who is there, by Node objects and Leases
 //	gone.go       the records of a node that was taken out of the cluster end

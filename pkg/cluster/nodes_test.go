@@ -44,6 +44,8 @@ func of(client *fake.Clientset) *Client {
 		Nodes:             byList[*corev1.Node, *corev1.NodeList]{client.CoreV1().Nodes()},
 		Leases:            byList[*coordinationv1.Lease, *coordinationv1.LeaseList]{client.CoordinationV1().Leases(namespace)},
 		PersistentVolumes: byList[*corev1.PersistentVolume, *corev1.PersistentVolumeList]{client.CoreV1().PersistentVolumes()},
+		Namespace:         namespace,
+		ConfigMaps:        client.CoreV1().ConfigMaps(namespace),
 		Events:            &typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")},
 	}
 }

@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/klog/v2"
 
@@ -38,13 +37,13 @@ const (
 // A crash anywhere in between loses nothing: what is to be done next is told by the PV and
 // the record. Several recyclers at once do no harm: the PV is changed only as it was seen.
 type Recycler struct {
-	Client  *Client
-	Volumes state.DesiredVolumes
+	Client   *Client
+	Volumes  state.DesiredVolumes
+	Recorder *Recorder
 
-	pvs    cache.Indexer
-	queue  workqueue.TypedRateLimitingInterface[string] // of volume IDs
-	events record.EventRecorder
-	told   sync.Map // names of PVs whose annotation was complained of
+	pvs   cache.Indexer
+	queue workqueue.TypedRateLimitingInterface[string] // of volume IDs
+	told  sync.Map                                     // names of PVs whose annotation was complained of
 }
 
 // Run recycles until ctx ends.
@@ -55,10 +54,6 @@ func (r *Recycler) Run(ctx context.Context) {
 }
 
 func (r *Recycler) run(ctx context.Context) error {
-	broadcaster := record.NewBroadcaster(record.WithContext(ctx))
-	defer broadcaster.Shutdown()
-	broadcaster.StartRecordingToSink(r.Client.Events)
-	r.events = broadcaster.NewRecorder(scheme, corev1.EventSource{Component: driverName})
 	r.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
 	defer r.queue.ShutDown()
 
@@ -235,6 +230,14 @@ func (r *Recycler) free(ctx context.Context, pv *corev1.PersistentVolume) error 
 		return err
 	}
 	klog.InfoS("A PersistentVolume was recycled", "pv", now.Name, "volumeID", now.Spec.CSI.VolumeHandle, "claim", klog.KRef(was.Namespace, was.Name))
-	r.events.Eventf(now, corev1.EventTypeNormal, "Recycled", "The volume was emptied of what claim %s/%s left in it, and can be claimed again", was.Namespace, was.Name)
+	err = r.Recorder.Tell(ctx, referenceTo(now), corev1.EventTypeNormal, "Recycled",
+		fmt.Sprintf("The volume was emptied of what claim %s/%s left in it, and can be claimed again", was.Namespace, was.Name))
+	if err != nil {
+		klog.ErrorS(err, "It is not told that a PersistentVolume was recycled", "pv", now.Name)
+	}
 	return nil
+}
+
+func referenceTo(pv *corev1.PersistentVolume) corev1.ObjectReference {
+	return corev1.ObjectReference{APIVersion: "v1", Kind: "PersistentVolume", Name: pv.Name, UID: pv.UID, ResourceVersion: pv.ResourceVersion}
 }

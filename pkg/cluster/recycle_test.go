@@ -54,7 +54,8 @@ func recycle(t *testing.T, pvs ...*corev1.PersistentVolume) *recycling {
 func (r *recycling) start() (stop func()) {
 	ctx, cancel := context.WithCancel(r.Context())
 	var work sync.WaitGroup
-	recycler := Recycler{Client: of(r.client), Volumes: r.store.Volumes()}
+	client := of(r.client)
+	recycler := Recycler{Client: client, Volumes: r.store.Volumes(), Recorder: NewRecorder(client, "")}
 	before := r.watches()
 	work.Go(func() { recycler.Run(ctx) })
 	// What happens between the list and the watch a fake cluster tells nobody.

@@ -17,9 +17,9 @@ import (
 // wrong changes nothing: the last good one stays in force, and what is wrong is told
 // by Err, the log and the metrics.
 //
-//	Open ─► Current                            the file as it is at the start, or an error
-//	Run  ─► file changes ─► apply(it), Current  each good file, in turn
-//	                     └► Err                what is wrong with the file there is now
+//	Open ─► Current                             the file as it is at the start, or an error
+//	Run  ─► file changes ─► apply(it), Current   each good file, in turn
+//	                     └► refused(why), Err    what is wrong with the file there is now
 type Live struct {
 	file  string
 	check func(*Configuration) error
@@ -36,8 +36,8 @@ type Live struct {
 // taken, now or later.
 func Open(file string, check func(*Configuration) error) (*Live, error) {
 	l := &Live{file: file, check: check}
-	if changed := l.load(); !changed {
-		return nil, l.err
+	if _, err := l.load(); err != nil {
+		return nil, err
 	}
 	return l, nil
 }
@@ -56,13 +56,14 @@ func (l *Live) Err() error {
 	return l.err
 }
 
-// load reads the file, and tells whether another configuration is in force now.
-func (l *Live) load() (changed bool) {
+// load reads the file. It returns the configuration if another one is in force now, or
+// what is wrong with a file that was not looked at before; neither if nothing changed.
+func (l *Live) load() (*Configuration, error) {
 	contents, err := os.ReadFile(l.file)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil && l.current != nil && bytes.Equal(contents, l.contents) {
-		return false
+		return nil, nil
 	}
 	var c *Configuration
 	if err == nil {
@@ -78,21 +79,22 @@ func (l *Live) load() (changed bool) {
 		if l.current != nil {
 			klog.ErrorS(err, "The configuration was changed to one that is wrong; the last good one stays in force", "file", l.file, "generation", l.generation)
 		}
-		return false
+		return nil, err
 	}
 	l.current, l.loaded = c, time.Now()
 	l.generation++
 	klog.InfoS("Configuration is in force", "file", l.file, "generation", l.generation, "pools", len(c.Pools))
-	return true
+	return c, nil
 }
 
 // settle is how long the file is left alone after a change, which is seldom alone.
 const settle = 100 * time.Millisecond
 
-// Run follows the file until ctx ends, and calls apply with each good configuration.
+// Run follows the file until ctx ends. It calls apply with each good configuration, and
+// refused with what is wrong with each other one.
 // It watches the directory, since a file is replaced more often than written: by an
 // editor's rename, by the kubelet's exchange of the link ..data for a ConfigMap.
-func (l *Live) Run(ctx context.Context, apply func(*Configuration)) error {
+func (l *Live) Run(ctx context.Context, apply func(*Configuration), refused func(error)) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		return err
@@ -113,8 +115,10 @@ func (l *Live) Run(ctx context.Context, apply func(*Configuration)) error {
 			klog.ErrorS(err, "Following the configuration: events may be lost; the file is read", "file", l.file)
 			settled.Reset(settle)
 		case <-settled.C:
-			if l.load() {
-				apply(l.Current())
+			if c, err := l.load(); err != nil {
+				refused(err)
+			} else if c != nil {
+				apply(c)
 			}
 		}
 	}

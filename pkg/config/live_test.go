@@ -61,7 +61,10 @@ func TestAChangedFileIsInForceAndAWrongOneIsNot(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	applied, ended := make(chan *Configuration), make(chan error, 1)
-	go func() { ended <- l.Run(ctx, func(c *Configuration) { applied <- c }) }()
+	refused := make(chan error, 100)
+	go func() {
+		ended <- l.Run(ctx, func(c *Configuration) { applied <- c }, func(err error) { refused <- err })
+	}()
 	await := func() *Configuration {
 		t.Helper()
 		select {
@@ -87,6 +90,14 @@ func TestAChangedFileIsInForceAndAWrongOneIsNot(t *testing.T) {
 	}
 	if l.Err() == nil || l.Current() != good { // Err waits for load to end
 		t.Errorf("%v, %+v", l.Err(), l.Current())
+	}
+	select {
+	case err := <-refused:
+		if err.Error() != "not on this node" || len(refused) > 0 {
+			t.Errorf("%v is told, and %d more", err, len(refused))
+		}
+	case <-time.After(deadline):
+		t.Fatal("what is wrong with the file is not told")
 	}
 	err = testutil.CollectAndCompare(l, strings.NewReader(`
 # HELP hostpath_csi_config_generation How many configurations have been in force since the start; 1: that of the start.

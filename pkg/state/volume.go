@@ -206,6 +206,9 @@ type NodeSpec struct {
 // +kubebuilder:object:generate=true
 type NodeStatus struct {
 	Pools []PoolStatus `json:"pools,omitempty"`
+	// ConfigError is what is wrong with the configuration as it is now, while the last good
+	// one stays in force; "": it is in force.
+	ConfigError string `json:"configError,omitempty"`
 }
 
 // PoolStatus is one pool of a node.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,25 +32,23 @@ func poolsOf(ctx context.Context, node string) (string, error) {
 // label says, a mistake changes nothing and is told, and its mending, too.
 func TestTheConfigMapTakesEffectWhileTheDriverRuns(t *testing.T) {
 	w := newWorld(t)
-	maps := kube.CoreV1().ConfigMaps(driverNamespace)
 	edit := func(change func(string) string) {
 		t.Helper()
-		w.eventually("the ConfigMap is edited", func(ctx context.Context) error {
-			m, err := maps.Get(ctx, "hostpath-csi", metav1.GetOptions{})
-			if err != nil {
-				return err
-			}
-			m.Data["config.yaml"] = change(m.Data["config.yaml"])
-			_, err = maps.Update(ctx, m, metav1.UpdateOptions{})
-			return err
-		})
+		w.eventually("the ConfigMap is edited", func(ctx context.Context) error { return putConfig(ctx, change) })
 	}
-	original, err := maps.Get(t.Context(), "hostpath-csi", metav1.GetOptions{})
+	original, err := kube.CoreV1().ConfigMaps(driverNamespace).Get(t.Context(), "hostpath-csi", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if _, err := kubectl(context.Background(), driverNamespace, "", "label", "node/n1", "disk-"); err != nil {
+	t.Cleanup(func() { // whatever a test that failed has left of it
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := poll(ctx, func(ctx context.Context) error {
+			return putConfig(ctx, func(string) string { return original.Data["config.yaml"] })
+		}); err != nil {
+			t.Error(err)
+		}
+		if _, err := kubectl(ctx, driverNamespace, "", "label", "node/n1", "disk-"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -75,6 +74,19 @@ func TestTheConfigMapTakesEffectWhileTheDriverRuns(t *testing.T) {
 		}
 		return err
 	})
+	const place = "config.yaml:" // and then line, column, key
+	w.eventually("the node's record has the condition", func(ctx context.Context) error {
+		return configAccepted(ctx, "n1", "False", place, "pools[2].nme")
+	})
+	for _, who := range []string{"node n1 ", "node n2 ", "the controller "} {
+		w.eventually("an event on the ConfigMap is of "+who, func(ctx context.Context) error {
+			out, err := kubectl(ctx, driverNamespace, "", "describe", "configmap/hostpath-csi")
+			if err == nil && !containsAll(lineWith(out, who+"keeps"), "Warning", "ConfigurationRefused", place, "pools[2].nme: unknown key") {
+				err = fmt.Errorf("kubectl describe shows:\n%s", out)
+			}
+			return err
+		})
+	}
 	if got, err := poolsOf(t.Context(), "n1"); err != nil || got != "default plain third" {
 		t.Errorf("after a mistake, n1 has the pools %q (%v); want the last good ones", got, err)
 	}
@@ -89,6 +101,50 @@ func TestTheConfigMapTakesEffectWhileTheDriverRuns(t *testing.T) {
 		if err == nil && (got != "default plain" || strings.TrimSpace(out) != "ok") {
 			err = fmt.Errorf("pools %q, %s", got, out)
 		}
+		return errors.Join(err, configAccepted(ctx, "n1", "True"))
+	})
+	w.eventually("an event tells that it is mended", func(ctx context.Context) error {
+		out, err := kubectl(ctx, driverNamespace, "", "describe", "configmap/hostpath-csi")
+		if err == nil && !containsAll(lineWith(out, "node n1 has"), "Normal", "ConfigurationAccepted") {
+			err = fmt.Errorf("kubectl describe shows:\n%s", out)
+		}
 		return err
 	})
+}
+
+// putConfig changes what is in the driver's ConfigMap.
+func putConfig(ctx context.Context, change func(string) string) error {
+	maps := kube.CoreV1().ConfigMaps(driverNamespace)
+	m, err := maps.Get(ctx, "hostpath-csi", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	m.Data["config.yaml"] = change(m.Data["config.yaml"])
+	_, err = maps.Update(ctx, m, metav1.UpdateOptions{})
+	return err
+}
+
+// configAccepted returns nil if a node's record has the condition ConfigAccepted with that
+// status, and a message with all of says in it.
+func configAccepted(ctx context.Context, node, status string, says ...string) error {
+	got, err := kubectl(ctx, driverNamespace, "", "get", "hostpathnode/"+node, "-o",
+		`jsonpath={range .status.conditions[?(@.type=="ConfigAccepted")]}{.status} {.message}{end}`)
+	if err == nil && (!strings.HasPrefix(got, status+" ") || !containsAll(got, says...)) {
+		err = fmt.Errorf("ConfigAccepted of node %s is %s", node, got)
+	}
+	return err
+}
+
+func containsAll(s string, all ...string) bool {
+	return !slices.ContainsFunc(all, func(part string) bool { return !strings.Contains(s, part) })
+}
+
+// lineWith returns the first line with a text in it.
+func lineWith(out, text string) string {
+	for line := range strings.Lines(out) {
+		if strings.Contains(line, text) {
+			return line
+		}
+	}
+	return ""
 }

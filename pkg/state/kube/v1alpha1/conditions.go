@@ -25,6 +25,9 @@ const (
 	ReadyToUseCondition = "ReadyToUse"
 	// PoolsUsableCondition is that all pools of a node can be used.
 	PoolsUsableCondition = "PoolsUsable"
+	// ConfigAcceptedCondition is that a node has its configuration in force as it is now, and
+	// not the last good one.
+	ConfigAcceptedCondition = "ConfigAccepted"
 )
 
 // Conclude writes what follows from the rest of the status.
@@ -94,7 +97,11 @@ func (n *HostPathNode) Conclude() {
 	case wrong != "":
 		all.Status, all.Reason = metav1.ConditionFalse, wrong
 	}
-	conclude(&n.Status.Conditions, n.Generation, ready, all)
+	accepted := metav1.Condition{Type: ConfigAcceptedCondition, Status: metav1.ConditionTrue, Reason: "InForce"}
+	if wrong := n.Status.ConfigError; wrong != "" {
+		accepted.Status, accepted.Reason, accepted.Message = metav1.ConditionFalse, "LastGoodInForce", wrong
+	}
+	conclude(&n.Status.Conditions, n.Generation, ready, all, accepted)
 	n.Status.Summary = summaryOf(pools, usable)
 }
 

@@ -130,11 +130,23 @@ func TestANodeSaysWhichPoolIsNotUsable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			n := HostPathNode{Status: HostPathNodeStatus{NodeStatus: state.NodeStatus{Pools: test.pools}}}
 			n.Conclude()
-			wantSaid(t, n.Status.Conditions, test.want...)
+			wantSaid(t, n.Status.Conditions, append(test.want, "ConfigAccepted=True InForce")...)
 			if *n.Status.Summary != test.summary {
 				t.Errorf("got %+v, want %+v", n.Status.Summary, test.summary)
 			}
 		})
+	}
+}
+
+func TestANodeSaysWhetherItsConfigurationIsInForce(t *testing.T) {
+	n := HostPathNode{Status: HostPathNodeStatus{NodeStatus: state.NodeStatus{Pools: []state.PoolStatus{{Name: "bulk"}}}}}
+	for _, c := range []struct{ wrong, want string }{
+		{"c.yaml:7:9: pools[0].path: got \"srv\"", "ConfigAccepted=False LastGoodInForce c.yaml:7:9: pools[0].path: got \"srv\""},
+		{"", "ConfigAccepted=True InForce"},
+	} {
+		n.Status.ConfigError = c.wrong
+		n.Conclude()
+		wantSaid(t, n.Status.Conditions, "Ready=True PoolUsable", "PoolsUsable=True AllPoolsUsable", c.want)
 	}
 }
 
