@@ -19,7 +19,7 @@ type filesystem struct {
 }
 
 var (
-	ext4 = filesystem{"ext4", "64M", "commit=300"}
+	ext4 = filesystem{"ext4", "96M", "commit=300"}
 	// Its copies have the same UUID, and somebody else's mount namespace may hold the
 	// one before for a moment longer.
 	xfs   = filesystem{"xfs", "300M", "nouuid"}

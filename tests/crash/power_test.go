@@ -33,11 +33,13 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// cut is what the disks held at one instant, and what was known of the volumes.
+// cut is what the disks held at one instant, and what was known of the volumes and
+// snapshots.
 type cut struct {
-	when    string
-	images  []string
-	volumes []volume
+	when      string
+	images    []string
+	volumes   []volume
+	snapshots []snapshot
 }
 
 // machine is a world on disks whose power can be cut.
@@ -73,6 +75,9 @@ func (m *machine) cut(t testing.TB, when string) {
 	for _, v := range m.volumes {
 		c.volumes = append(c.volumes, *v)
 	}
+	for _, s := range m.snapshots {
+		c.snapshots = append(c.snapshots, *s)
+	}
 	m.cuts = append(m.cuts, c)
 }
 
@@ -93,12 +98,17 @@ func powerCut(t *testing.T, stateFS, poolFS filesystem, oneDisk bool) {
 	m.cut(t, "after create under the name of a deleted volume")
 	m.must(t, b, "delete", "create", "delete")
 	m.cut(t, "after two lives in a row")
+	m.copies(t, "mounted", false)
+	m.copies(t, "block", true)
 	m.many(t, "create")
 	m.cut(t, "after many creates")
 	m.many(t, "delete")
 	m.cut(t, "after many deletes")
 
-	// Amid calls. The copies are made once the driver is dead and the callers know.
+	// Amid calls, of which some take, and delete, snapshots. The copies are made once the driver is dead and the callers know.
+	for i := range many / 4 {
+		m.snapshot(fmt.Sprint("snapshot-", i), m.volume(fmt.Sprint("volume-", i))).recorded = true
+	}
 	for i, after := range []time.Duration{3 * time.Millisecond, 15 * time.Millisecond, 40 * time.Millisecond} {
 		m.storm(t, after)
 		m.cut(t, fmt.Sprint("amid calls ", i))
@@ -134,10 +144,16 @@ func (m *machine) storm(t *testing.T, after time.Duration) {
 	var all sync.WaitGroup
 	for i := range many {
 		v := m.volume(fmt.Sprint("volume-", i))
+		next := func(*process.Driver) error { return nil }
+		for _, s := range m.snapshots {
+			if s.of == v {
+				next = s.next
+			}
+		}
 		all.Go(func() {
 			for {
 				todo := v.next()
-				if v.do(m.d, todo[len(todo)-1]) != nil || v.exists == yes && v.do(m.d, todo[0]) != nil {
+				if v.do(m.d, todo[len(todo)-1]) != nil || v.exists == yes && v.do(m.d, todo[0]) != nil || next(m.d) != nil {
 					return
 				}
 			}
@@ -169,9 +185,23 @@ func (m *machine) startAfter(t *testing.T, c cut) {
 		v.published, v.target = no, filepath.Join(after.targets, v.name)
 		after.volumes = append(after.volumes, &v)
 	}
+	for _, s := range c.snapshots {
+		s.of = after.volume(s.of.name)
+		after.snapshots = append(after.snapshots, &s)
+	}
 	after.start(t)
 	after.check(t)
+	for _, s := range after.snapshots {
+		if s.exists == yes { // and can be restored from
+			v := after.volume("from-" + s.name)
+			v.block = s.of.block
+			v.begins(process.FromSnapshot(s.name), s.data)
+		}
+	}
 	for _, v := range after.volumes {
+		if v.from != nil && v.exists == no && !after.has(v.from) {
+			v.begins(nil, "")
+		}
 		if v.exists == yes {
 			after.must(t, v, "publish", "write", "expand")
 		} else {
