@@ -84,6 +84,8 @@ func (o *controllerOptions) run(ctx context.Context) error {
 	background.Go(func() { undertaker.Run(ctx) })
 	recycler := cluster.Recycler{Client: client, Volumes: store.Volumes(), Recorder: recorder}
 	background.Go(func() { recycler.Run(ctx) })
+	herald := cluster.Herald{Client: client, Recorder: recorder, Nodes: nodes, Store: store}
+	background.Go(func() { herald.Run(ctx) })
 
 	tracing, stopTracing, err := startTracing(ctx, o.tracingEndpoint, "controller")
 	if err != nil {

@@ -8,6 +8,7 @@
 //	nodes.go      who is there, by Node objects and Leases
 //	gone.go       the records of a node that was taken out of the cluster end
 //	recycle.go    a released volume is emptied, and can be claimed again
+//	herald.go     what is wrong with a volume is told on its claim
 //	labels.go     the labels of one node, by which its pools are chosen
 //
 // In a cluster a CSI node ID is the name of the Node object.

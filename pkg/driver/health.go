@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/container-storage-interface/spec/lib/go/csi"
@@ -19,31 +18,10 @@ var healthTypes = map[state.HealthType]csi.VolumeHealthErrorType{
 // healthOf tells what is wrong with a volume, and with the pool it lies in.
 func healthOf(v state.Volume, n state.NodeStatus) *csi.VolumeHealth {
 	h := &csi.VolumeHealth{VolumeId: v.ID}
-	all := v.Status.Health
-	if p, ok := n.Pool(v.Spec.Pool); !ok {
-		all = append(all, state.Health{Type: state.Inaccessible, Reason: "PoolMissing", Message: fmt.Sprintf("node %s has no pool %s", v.Spec.Node, v.Spec.Pool)})
-	} else {
-		all = append(all, unlimited(v, p)...)
-		all = append(all, p.Health...)
-	}
-	for _, c := range all {
+	for _, c := range state.HealthOf(v, n) {
 		h.HealthStatuses = append(h.HealthStatuses, &csi.VolumeHealth_VolumeHealthEntry{Status: healthTypes[c.Type], Reason: c.Reason, Message: c.Message})
 	}
 	return h
-}
-
-// unlimited tells of a volume that can grow beyond its size, where that is not what the
-// pool is meant to let it.
-func unlimited(v state.Volume, p state.PoolStatus) []state.Health {
-	if v.Status.Enforced || v.Spec.AccessType == state.BlockAccess || p.Enforcement == "" || p.Enforcement == state.EnforcementNone {
-		return nil
-	}
-	why := p.Unenforced
-	if why == "" {
-		why = "it was made when the pool had no limits; a copy of it has one"
-	}
-	return []state.Health{{Type: state.Degraded, Reason: "SizeNotEnforced",
-		Message: "nothing holds the volume to its size: " + why + ". If that is as it should be, give the pool enforcement: none"}}
 }
 
 // ControllerGetVolumeHealth tells what is wrong with one volume (CSI 1.13).
