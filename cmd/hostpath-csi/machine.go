@@ -142,9 +142,13 @@ func contextOf(cmd *cobra.Command) context.Context {
 }
 
 func shownVolume(v inspect.Volume) show.Volume {
-	return show.Volume{ID: v.ID, Name: v.Spec.Name, Claim: v.Spec.Claim, Node: v.Spec.Node, Pool: v.Spec.Pool, AccessType: v.Spec.AccessType,
+	shown := show.Volume{ID: v.ID, Name: v.Spec.Name, Claim: v.Spec.Claim, Node: v.Spec.Node, Pool: v.Spec.Pool, AccessType: v.Spec.AccessType,
 		CapacityBytes: v.Spec.CapacityBytes, UsedBytes: v.UsedBytes, UsedAtLeast: v.AtLeast, Enforced: v.Status.Enforced,
 		Path: v.Path, Targets: v.Targets, CreatedAt: v.CreatedAt, Phase: v.Status.Phase, Health: v.Health}
+	if v.Spec.Ephemeral != nil {
+		shown.Pod = &v.Spec.Ephemeral.Pod
+	}
+	return shown
 }
 
 func shownSnapshot(s state.Snapshot, path string) show.Snapshot {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/agent"
 	"github.com/hostpath-csi/hostpath-csi/pkg/cluster"
+	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 	"github.com/hostpath-csi/hostpath-csi/pkg/driver"
 	"github.com/hostpath-csi/hostpath-csi/pkg/mount"
 )
@@ -92,9 +93,9 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer cancel()
-	offered := a.Collectors()
+	defaults, offered := config.Builtin, a.Collectors()
 	if live != nil {
-		offered, o.detail = append(offered, live), live.detail
+		defaults, offered, o.detail = live.defaults, append(offered, live), live.detail
 		live.tell = func(wrong error) {
 			a.SetConfigError(wrong)
 			tellOfConfig(ctx, wrong)
@@ -112,7 +113,8 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 	}
 	defer stopTracing()
 	s := driver.NewServer(driver.Options{Version: version, Tracing: tracing, Healthy: store.Healthy, Records: store.Volumes(),
-		NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes})
+		Nodes: store.Nodes(), Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes, Ephemeral: store.Volumes()})
+	background.Go(func() { s.EndAbandoned(ctx) })
 	klog.InfoS("Starting", "role", "node", "node", o.nodeID, "version", version, "store", store.UUID(),
 		"publishes", mounts.Len(), "startup", time.Since(began).Round(time.Millisecond))
 	return o.serve(ctx, s, offered)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,7 +115,12 @@ func (o *standaloneOptions) run(ctx context.Context) error {
 	}
 	defer stopTracing()
 	s := driver.NewServer(driver.Options{Version: version, Tracing: tracing, Healthy: store.Healthy, Records: store.Volumes(), Volumes: store.Volumes(), Snapshots: store.Snapshots(), Nodes: store.Nodes(),
-		Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes})
+		Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes, Ephemeral: store.Volumes()})
+	ctx, cancel := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	defer background.Wait()
+	defer cancel()
+	background.Go(func() { s.EndAbandoned(ctx) })
 	klog.InfoS("Starting", "role", "standalone", "node", o.nodeID, "version", version, "store", store.UUID(),
 		"publishes", mounts.Len(), "startup", time.Since(began).Round(time.Millisecond))
 	return o.serve(ctx, s, offered)

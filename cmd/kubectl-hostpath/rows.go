@@ -24,6 +24,9 @@ func shownVolume(v *v1alpha1.HostPathVolume) show.Volume {
 	shown := show.Volume{ID: v.Name, Name: spec.Name, Claim: spec.Claim, Node: spec.Node, Pool: spec.Pool, AccessType: spec.AccessType,
 		CapacityBytes: cmp.Or(status.CapacityBytes, spec.CapacityBytes), Enforced: status.Enforced, Path: status.Path,
 		CreatedAt: v.CreationTimestamp.Time, Phase: phaseOf(status.Phase, v.Deletion(), &v.ObjectMeta), Health: slices.Clone(status.Health)}
+	if spec.Ephemeral != nil {
+		shown.Pod = &spec.Ephemeral.Pod
+	}
 	if status.Reason != "" { // why it failed, or what its deletion or growth waits for
 		bad := state.Health{Type: state.Degraded, Reason: string(status.Reason), Message: status.Message}
 		if status.Phase == state.Failed {

@@ -20,6 +20,7 @@ const sweepEvery = 15 * time.Second
 //
 //	a volume or snapshot whose deletion was asked for  its data is out of reach, for good
 //	one that was never ready                           nobody was told of it
+//	an ephemeral volume                                its pod is gone, too
 //	the node's own record, and its Lease               when it has no other records
 //
 // All others stay: they say what was on the node. Should the node return, what has
@@ -60,29 +61,29 @@ func (u *Undertaker) sweep(ctx context.Context) error {
 	}
 	held := make(map[string]bool) // nodes that have other records
 	volumes := end(ctx, u.Store.Volumes(), isGone, held, "volume",
-		func(s state.VolumeSpec) string { return s.Node }, func(s state.VolumeStatus) state.Phase { return s.Phase })
+		func(s state.VolumeSpec) (string, bool) { return s.Node, s.Ephemeral != nil }, func(s state.VolumeStatus) state.Phase { return s.Phase })
 	snapshots := end(ctx, u.Store.Snapshots(), isGone, held, "snapshot",
-		func(s state.SnapshotSpec) string { return s.Node }, func(s state.SnapshotStatus) state.Phase { return s.Phase })
+		func(s state.SnapshotSpec) (string, bool) { return s.Node, false }, func(s state.SnapshotStatus) state.Phase { return s.Phase })
 	return errors.Join(volumes, snapshots, u.endNodes(ctx, isGone, held))
 }
 
 // end finalizes the records of one kind that nobody needs, and notes down the nodes
-// of the others.
+// of the others. look tells the node of one, and whether it ends with that.
 func end[S, U any](ctx context.Context, records state.Owned[S, U], isGone func(string) (bool, error), held map[string]bool,
-	kind string, nodeOf func(S) string, phaseOf func(U) state.Phase) error {
+	kind string, look func(S) (node string, withIt bool), phaseOf func(U) state.Phase) error {
 	all, _, err := records.List(ctx, state.Page{})
 	if err != nil {
 		return err
 	}
 	var errs error
 	for _, r := range all {
-		node := nodeOf(r.Spec)
+		node, withIt := look(r.Spec)
 		is, err := isGone(node)
 		if err != nil {
 			errs = errors.Join(errs, err)
 		}
 		answered := phaseOf(r.Status) != "" && phaseOf(r.Status) != state.Pending && phaseOf(r.Status) != state.Failed
-		if !is || answered && r.DeletedAt == nil {
+		if !is || answered && r.DeletedAt == nil && !withIt {
 			held[node] = true
 			continue
 		}

@@ -62,6 +62,14 @@ func TestRecordsOfGoneNodesEndAsFarAsNobodyNeedsThem(t *testing.T) {
 		volume("deleting-"+n, n, state.Deleting, true)
 	}
 	volume("kept-n2", "n2", state.Ready, false)
+	for _, n := range []string{"n1", "n2"} {
+		if _, err := store.Volumes().Create(soon(t), "inline-"+n, state.VolumeSpec{Node: n, Pool: "default", Ephemeral: &state.Ephemeral{Target: "/t"}}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Volumes().UpdateStatus(soon(t), "inline-"+n, func(u *state.VolumeStatus) error { u.Phase = state.Ready; return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	for id, phase := range map[string]state.Phase{"pending": state.Pending, "copying": state.Copying, "ready": state.Ready} {
 		if _, err := store.Snapshots().Create(soon(t), id, state.SnapshotSpec{Name: id, Node: "n2", Pool: "default"}); err != nil {
@@ -84,7 +92,7 @@ func TestRecordsOfGoneNodesEndAsFarAsNobodyNeedsThem(t *testing.T) {
 	for _, v := range all {
 		volumes = append(volumes, v.ID)
 	}
-	if want := []string{"deleted-n1", "deleting-n1", "kept-n2", "pending-n1"}; !slices.Equal(volumes, want) {
+	if want := []string{"deleted-n1", "deleting-n1", "inline-n1", "kept-n2", "pending-n1"}; !slices.Equal(volumes, want) {
 		t.Errorf("volumes left: %q, want %q", volumes, want)
 	}
 	var snapshots []string

@@ -20,6 +20,7 @@ type wanted struct {
 	parameters config.Parameters
 	source     *state.Source
 	topology   *csi.TopologyRequirement
+	ephemeral  *state.Ephemeral // nil: it outlives pods
 }
 
 // CreateVolume declares a volume and answers once the node's agent has built it.
@@ -33,14 +34,23 @@ func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequ
 	if want.source != nil && c.snapshots == nil {
 		return nil, state.Errorf(state.Invalid, "volume_content_source: this driver makes no volumes from others")
 	}
-	end, err := c.inFlight.begin(want.id, "volume "+want.id)
+	v, err := c.make(ctx, want)
 	if err != nil {
 		return nil, err
 	}
-	defer end()
-	v, err := c.findOrDeclare(ctx, want)
+	return &csi.CreateVolumeResponse{Volume: toCSI(v)}, nil
+}
+
+// make declares what is wanted and returns the volume once it is ready.
+func (c *controller) make(ctx context.Context, want wanted) (v state.Volume, err error) {
+	end, err := c.inFlight.begin(want.id, "volume "+want.id)
 	if err != nil {
-		return nil, err
+		return v, err
+	}
+	defer end()
+	v, err = c.findOrDeclare(ctx, want)
+	if err != nil {
+		return v, err
 	}
 	v, err = state.Await(ctx, c.volumes, want.id, func(v state.Volume) (bool, error) {
 		if v.Status.Phase == state.Ready || v.Status.Phase == state.Failed {
@@ -54,20 +64,20 @@ func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequ
 		err = state.Errorf(state.Unavailable, "its record was removed meanwhile: ask again")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("creating volume %s: %w", want.id, err)
+		return v, fmt.Errorf("creating volume %s: %w", want.id, err)
 	}
 	if v.Status.Phase == state.Failed {
 		// What failed leaves nothing, its record included.
 		if err := c.clear(ctx, v); err != nil {
-			return nil, err
+			return v, err
 		}
 		err := state.Errorf(v.Status.Reason, "creating volume %s: %s", want.id, v.Status.Message)
 		if v.Spec.Source != nil {
 			err = ofExisting(err) // no other node will do
 		}
-		return nil, err
+		return v, err
 	}
-	return &csi.CreateVolumeResponse{Volume: toCSI(v)}, nil
+	return v, nil
 }
 
 func parseCreate(req *csi.CreateVolumeRequest, defaults config.Parameters) (w wanted, err error) {
@@ -93,10 +103,14 @@ func parseCreate(req *csi.CreateVolumeRequest, defaults config.Parameters) (w wa
 	return w, err
 }
 
+// maxAttempts bounds how often a record is looked for that is there and cannot be seen:
+// a node plugin sees those of its own node only.
+const maxAttempts = 10
+
 // findOrDeclare returns the record for what is wanted: the one that is there, if
 // it was asked for in the same words, or a new one.
 func (c *controller) findOrDeclare(ctx context.Context, want wanted) (state.Volume, error) {
-	for {
+	for attempt := 1; ; attempt++ {
 		v, err := c.volumes.Get(ctx, want.id)
 		if state.ReasonOf(err) == state.NotFound {
 			var spec state.VolumeSpec
@@ -104,7 +118,7 @@ func (c *controller) findOrDeclare(ctx context.Context, want wanted) (state.Volu
 				return v, err
 			}
 			v, err = c.volumes.Create(ctx, want.id, spec)
-			if state.ReasonOf(err) == state.AlreadyExists {
+			if state.ReasonOf(err) == state.AlreadyExists && attempt < maxAttempts {
 				continue // somebody was faster; see whether it is what we want
 			}
 			return v, err
@@ -160,7 +174,7 @@ func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec
 func (want wanted) specAt(at place, bytes int64) state.VolumeSpec {
 	p := want.parameters
 	spec := state.VolumeSpec{Name: want.name, Node: at.node, Pool: at.pool.Name, CapacityBytes: bytes, AccessType: want.kind,
-		Source: want.source, Mode: p.Mode, UserID: p.UserID, GroupID: p.GroupID, OnDelete: p.OnDelete, Claim: p.Claim}
+		Source: want.source, Mode: p.Mode, UserID: p.UserID, GroupID: p.GroupID, OnDelete: p.OnDelete, Claim: p.Claim, Ephemeral: want.ephemeral}
 	if want.kind == state.BlockAccess {
 		spec.Provisioning = p.Provisioning
 	}
@@ -245,6 +259,8 @@ func compatible(v state.Volume, want wanted) error {
 	switch {
 	case v.Spec.Name != want.name:
 		return differs("name", state.Quote(v.Spec.Name), state.Quote(want.name))
+	case (v.Spec.Ephemeral == nil) != (want.ephemeral == nil), want.ephemeral != nil && *v.Spec.Ephemeral != *want.ephemeral:
+		return differs("pod", podOf(v.Spec.Ephemeral), podOf(want.ephemeral))
 	case !want.size.holds(v.Spec.CapacityBytes):
 		return differs("capacity_range", v.Spec.CapacityBytes, fmt.Sprintf("%d to %d", want.size.least, want.size.most))
 	case v.Spec.AccessType != want.kind:

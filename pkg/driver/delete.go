@@ -24,7 +24,7 @@ func (c *controller) DeleteVolume(ctx context.Context, req *csi.DeleteVolumeRequ
 	}
 	defer end()
 	v, err := c.volumes.Get(ctx, id)
-	if err == nil {
+	if err == nil && v.Spec.Ephemeral == nil { // for an ephemeral one this is not asked
 		err = c.clear(ctx, v)
 	}
 	if err != nil && state.ReasonOf(err) != state.NotFound {

@@ -87,6 +87,10 @@ type Options struct {
 	NodeID string
 	Disk   Disk
 	Mounts *mount.Table
+	// Ephemeral is the controller's half of the node's own volumes, in which the node
+	// service declares those that pods ask for by themselves; with Nodes and Defaults.
+	// nil: there are none.
+	Ephemeral state.DesiredVolumes
 	// MaxVolumes is how many volumes the node may publish; 0: any number.
 	MaxVolumes int64
 }
@@ -119,4 +123,15 @@ type node struct {
 	disk     Disk
 	mounts   *mount.Table
 	inFlight *inFlight
+	// ephemeral declares the volumes that pods ask for by themselves; nil: there are none.
+	ephemeral *controller
+}
+
+func newNode(o Options) *node {
+	n := &node{id: o.NodeID, max: o.MaxVolumes, volumes: o.Records, disk: o.Disk, mounts: o.Mounts, inFlight: newInFlight()}
+	if o.Ephemeral != nil {
+		// Its agent shares this process.
+		n.ephemeral = newController(Options{Volumes: o.Ephemeral, Nodes: o.Nodes, Defaults: o.Defaults})
+	}
+	return n
 }

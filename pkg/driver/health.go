@@ -68,11 +68,12 @@ func (n *node) NodeGetVolumeHealth(ctx context.Context, req *csi.NodeGetVolumeHe
 	if err := checkID("volume_id", req.GetVolumeId()); err != nil {
 		return nil, err
 	}
-	v, err := getReady(ctx, n.volumes, req.GetVolumeId())
+	v, err := getReady(ctx, n.volumes, recordID(req.GetVolumeId()))
 	if err != nil {
 		return nil, err
 	}
 	h := healthOf(v, state.NodeStatus{Pools: n.disk.Pools(ctx)})
+	h.VolumeId = req.GetVolumeId()
 	if dir, err := n.disk.Open(v); err == nil {
 		_ = dir.Close()
 	} else if !slices.ContainsFunc(h.HealthStatuses, isSerious) {

@@ -27,9 +27,10 @@ func (c *controller) ListVolumes(ctx context.Context, req *csi.ListVolumesReques
 	return resp, err
 }
 
-// eachReady calls take for the volumes of a page that are ready: see eachOfPage.
+// eachReady calls take for the volumes of a page that are ready, but for ephemeral ones:
+// see eachOfPage.
 func (c *controller) eachReady(ctx context.Context, limit int32, token string, take func(state.Volume) bool) (next string, err error) {
-	return eachOfPage(ctx, c.volumes, limit, token, func(v state.Volume) bool { return isReady(v) && take(v) })
+	return eachOfPage(ctx, c.volumes, limit, token, func(v state.Volume) bool { return isReady(v) && v.Spec.Ephemeral == nil && take(v) })
 }
 
 // eachOfPage calls take for the records of a page, until it has taken limit of them
@@ -134,9 +135,13 @@ func servesVolume(v state.Volume, capability *csi.VolumeCapability) error {
 	return nil
 }
 
-// get returns a volume that a CO may know of: one that is ready.
+// get returns a volume that a CO may know of: one that is ready, and not its pod's alone.
 func (c *controller) get(ctx context.Context, id string) (state.Volume, error) {
-	return getReady(ctx, c.volumes, id)
+	v, err := getReady(ctx, c.volumes, id)
+	if err == nil && v.Spec.Ephemeral != nil {
+		return state.Volume{}, state.Errorf(state.NotFound, "volume %s is an ephemeral one: it is its pod's alone", id)
+	}
+	return v, err
 }
 
 func getReady(ctx context.Context, volumes state.VolumeRecords, id string) (state.Volume, error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"k8s.io/klog/v2"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 	"github.com/hostpath-csi/hostpath-csi/pkg/mount"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
@@ -15,7 +16,7 @@ import (
 // NodePublishVolume mounts the volume at the target path. There is nothing to be
 // written down: the kernel's list of mounts is the record (package mount).
 func (n *node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolumeRequest) (*csi.NodePublishVolumeResponse, error) {
-	id, target := req.GetVolumeId(), req.GetTargetPath()
+	id, target := recordID(req.GetVolumeId()), req.GetTargetPath()
 	if err := checkID("volume_id", id); err != nil {
 		return nil, err
 	}
@@ -34,6 +35,12 @@ func (n *node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 		return nil, err
 	}
 	defer end()
+	if config.IsEphemeral(req.GetVolumeContext()) {
+		if err := n.makeEphemeral(ctx, req, want); err != nil {
+			return nil, err
+		}
+		want.exclusive = true // it is for that pod
+	}
 	v, dir, err := n.open(ctx, id)
 	if err != nil {
 		return nil, err
@@ -66,9 +73,9 @@ func (n *node) NodePublishVolume(ctx context.Context, req *csi.NodePublishVolume
 }
 
 // NodeUnpublishVolume unmounts the volume from the target path, also if its record
-// or directory is gone.
+// or directory is gone. An ephemeral volume ends with that.
 func (n *node) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublishVolumeRequest) (*csi.NodeUnpublishVolumeResponse, error) {
-	id, target := req.GetVolumeId(), req.GetTargetPath()
+	id, target := recordID(req.GetVolumeId()), req.GetTargetPath()
 	if err := checkID("volume_id", id); err != nil {
 		return nil, err
 	}
@@ -86,6 +93,11 @@ func (n *node) NodeUnpublishVolume(ctx context.Context, req *csi.NodeUnpublishVo
 	}
 	if err := n.mounts.Unpublish(ctx, id, dir, target); err != nil {
 		return nil, fmt.Errorf("unpublishing volume %s: %w", id, err)
+	}
+	if id != req.GetVolumeId() && n.ephemeral != nil {
+		if err := n.removeEphemeral(ctx, id); err != nil {
+			return nil, err
+		}
 	}
 	return &csi.NodeUnpublishVolumeResponse{}, nil
 }

@@ -23,6 +23,7 @@ type Server struct {
 	grpc     *grpc.Server
 	probes   *grpc.Server // health alone, for ServeHealth
 	health   *healthServer
+	node     *node // nil: there is no node service
 	duration *prometheus.HistogramVec
 }
 
@@ -44,7 +45,8 @@ func NewServer(o Options) *Server {
 		csi.RegisterControllerServer(s.grpc, newController(o))
 	}
 	if o.NodeID != "" {
-		csi.RegisterNodeServer(s.grpc, &node{id: o.NodeID, max: o.MaxVolumes, volumes: o.Records, disk: o.Disk, mounts: o.Mounts, inFlight: newInFlight()})
+		s.node = newNode(o)
+		csi.RegisterNodeServer(s.grpc, s.node)
 	}
 	s.probes = grpc.NewServer()
 	for _, g := range []*grpc.Server{s.grpc, s.probes} {

@@ -13,7 +13,7 @@ import (
 // NodeGetVolumeStats counts the bytes and inodes of the volume itself, if it is
 // published at the path; of a block volume it tells the size.
 func (n *node) NodeGetVolumeStats(ctx context.Context, req *csi.NodeGetVolumeStatsRequest) (*csi.NodeGetVolumeStatsResponse, error) {
-	id, path := req.GetVolumeId(), req.GetVolumePath()
+	id, path := recordID(req.GetVolumeId()), req.GetVolumePath()
 	if err := checkID("volume_id", id); err != nil {
 		return nil, err
 	}

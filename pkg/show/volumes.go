@@ -16,8 +16,10 @@ type Volumes struct {
 type Volume struct {
 	ID string `json:"id"`
 	// Name is the CSI name: of a PersistentVolume, where Kubernetes asked for it.
-	Name          string           `json:"name,omitempty"`
-	Claim         *state.Claim     `json:"claim,omitempty"`
+	Name  string       `json:"name,omitempty"`
+	Claim *state.Claim `json:"claim,omitempty"`
+	// Pod is whose volume it is, if it is an ephemeral one.
+	Pod           *state.Pod       `json:"pod,omitempty"`
 	Node          string           `json:"node,omitempty"`
 	Pool          string           `json:"pool"`
 	AccessType    state.AccessType `json:"accessType,omitempty"`
@@ -60,8 +62,11 @@ func (l Volumes) Table(wide bool, now time.Time) Table {
 	return t
 }
 
-// claim is whom the volume is for: the claim of a Kubernetes user, or else its ID.
+// claim is whom the volume is for: the claim of a Kubernetes user, or a pod, or else its ID.
 func (v Volume) claim() string {
+	if v.Pod != nil && v.Pod.Name != "" {
+		return "pod " + Name(v.Pod.Namespace+"/"+v.Pod.Name)
+	}
 	if v.Claim == nil || v.Claim.Name == "" {
 		return Name(v.ID)
 	}

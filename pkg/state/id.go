@@ -31,6 +31,17 @@ func VolumeID(name string) string {
 	return hashedPrefix + hex.EncodeToString(sum[:20])
 }
 
+// ephemeralPrefix marks the ID of an ephemeral volume. What may make the record of such
+// a volume may make none under any other name; the policy in deploy/base/node says so.
+const ephemeralPrefix = "inline-"
+
+// EphemeralID returns the ID of the record of an ephemeral volume: the volume_id that the
+// kubelet gives it is longer than the name of an object may be.
+func EphemeralID(volumeID string) string {
+	sum := sha256.Sum256([]byte(volumeID))
+	return ephemeralPrefix + hex.EncodeToString(sum[:20])
+}
+
 // ValidID tells whether id is one that VolumeID could have returned: safe as a
 // file name, a label value and an object name. Anything else names no record.
 func ValidID(id string) bool { return isSubdomain(id) }

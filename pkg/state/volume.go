@@ -73,7 +73,27 @@ type Claim struct {
 	PV        string `json:"pv,omitempty"`
 }
 
-// VolumeSpec is what the controller wants of a volume.
+// Ephemeral is what a volume has to do with the pod that it was made for, and that it
+// ends with.
+//
+// +kubebuilder:object:generate=true
+type Ephemeral struct {
+	Pod `json:",inline"`
+	// Target is where the kubelet has it published, beneath the pod's directory.
+	Target string `json:"target"`
+}
+
+// Pod names a pod.
+//
+// +kubebuilder:object:generate=true
+type Pod struct {
+	Namespace string `json:"podNamespace,omitempty"`
+	Name      string `json:"podName,omitempty"`
+	UID       string `json:"podUID,omitempty"`
+}
+
+// VolumeSpec is what the controller wants of a volume. An ephemeral volume has the node
+// plugin of its node in the controller's place.
 //
 // +kubebuilder:object:generate=true
 type VolumeSpec struct {
@@ -100,6 +120,8 @@ type VolumeSpec struct {
 	OnDelete OnDelete `json:"onDelete,omitempty"`
 	// Claim is whom the volume was made for, where known.
 	Claim *Claim `json:"claim,omitempty"`
+	// Ephemeral is nil for a volume that has a life of its own.
+	Ephemeral *Ephemeral `json:"ephemeral,omitempty"`
 	// EmptyFor is the UID of the claim whose leavings are to be removed; see Emptying.
 	EmptyFor string `json:"emptyFor,omitempty"`
 }

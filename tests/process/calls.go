@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -104,6 +105,24 @@ func (d *Driver) Publish(id, target string) error {
 	ctx, cancel := callContext()
 	defer cancel()
 	_, err := d.NodePublishVolume(ctx, PublishRequest(id, target, SingleWriter))
+	return err
+}
+
+// EphemeralID returns a volume_id as the kubelet gives it to the volume of a pod.
+func EphemeralID(pod, volume string) string {
+	return fmt.Sprintf("csi-%x", sha256.Sum256([]byte(pod+volume)))
+}
+
+// PublishEphemeral has a volume made for a pod, and mounted at target, as the kubelet
+// does for one among the pod's volumes that has attributes.
+func (d *Driver) PublishEphemeral(id, target string, attributes map[string]string) error {
+	ctx, cancel := callContext()
+	defer cancel()
+	req := PublishRequest(id, target, SingleWriter)
+	req.VolumeContext = map[string]string{"csi.storage.k8s.io/ephemeral": "true", "csi.storage.k8s.io/pod.name": "scratcher",
+		"csi.storage.k8s.io/pod.namespace": "shop", "csi.storage.k8s.io/pod.uid": "6f1e2d1c", "csi.storage.k8s.io/serviceAccount.name": "default"}
+	maps.Copy(req.VolumeContext, attributes)
+	_, err := d.NodePublishVolume(ctx, req)
 	return err
 }
 

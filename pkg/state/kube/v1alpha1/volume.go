@@ -22,6 +22,7 @@ import (
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.reason`
 // +kubebuilder:printcolumn:name="Namespace",type=string,JSONPath=`.spec.claim.namespace`
 // +kubebuilder:printcolumn:name="Claim",type=string,JSONPath=`.spec.claim.name`
+// +kubebuilder:printcolumn:name="Pod",type=string,JSONPath=`.spec.ephemeral.podName`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Enforced",type=boolean,JSONPath=`.status.enforced`,priority=1
 // +kubebuilder:printcolumn:name="Path",type=string,JSONPath=`.status.path`,priority=1
@@ -42,6 +43,7 @@ type HostPathVolume struct {
 // +kubebuilder:validation:XValidation:rule="self.pool == oldSelf.pool",message="a volume cannot move to another pool"
 // +kubebuilder:validation:XValidation:rule="self.accessType == oldSelf.accessType",message="a volume's access type cannot change"
 // +kubebuilder:validation:XValidation:rule="has(self.source) == has(oldSelf.source) && (!has(self.source) || self.source.kind == oldSelf.source.kind && self.source.id == oldSelf.source.id)",message="a volume's source cannot change"
+// +kubebuilder:validation:XValidation:rule="has(self.ephemeral) == has(oldSelf.ephemeral) && (!has(self.ephemeral) || self.ephemeral == oldSelf.ephemeral)",message="a volume is ephemeral, or not, for all its life"
 // +kubebuilder:validation:XValidation:rule="self.capacityBytes >= 0",message="a capacity cannot be negative"
 type HostPathVolumeSpec struct {
 	state.VolumeSpec `json:",inline"`
