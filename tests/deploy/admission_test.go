@@ -76,6 +76,26 @@ func declare(t *testing.T, id, node string) (volume state.Volume, snapshot state
 	return volume, snapshot
 }
 
+// inline returns the name of the record of an ephemeral volume.
+func inline(digit string) string { return "inline-" + strings.Repeat(digit, 40) }
+
+// declareEphemeral creates the volume of a pod, as the node plugin does, for the time of a test.
+func declareEphemeral(t *testing.T, agent *kube.Store, id, node string) state.Volume {
+	t.Helper()
+	volume, err := agent.Volumes().Create(t.Context(), id, state.VolumeSpec{Name: "csi-1", Node: node, Pool: "default", CapacityBytes: 1 << 20,
+		AccessType: state.MountAccess, Mode: 0o777, Ephemeral: &state.Ephemeral{Pod: state.Pod{Namespace: "shop", Name: "p", UID: "u"}, Target: "/t"}})
+	if err != nil {
+		t.Fatalf("an agent makes the volume of a pod: %v", err)
+	}
+	controller := open(t, controllerAccount, "")
+	t.Cleanup(func() {
+		if err := controller.Volumes().Finalize(context.Background(), id, volume.UID); err != nil && state.ReasonOf(err) != state.NotFound {
+			t.Error(err)
+		}
+	})
+	return volume
+}
+
 // Every write of the two roles goes through, with the roles and the policy in force.
 func TestTheRolesMayDoTheirWork(t *testing.T) {
 	awaitPolicy(t)
@@ -112,6 +132,19 @@ func TestTheRolesMayDoTheirWork(t *testing.T) {
 	}
 	if err := agent.Snapshots().Finalize(ctx, "work", snapshot.UID); err != nil {
 		t.Errorf("an agent ends the record of a snapshot: %v", err)
+	}
+	scratch := declareEphemeral(t, agent, inline("4"), "n1")
+	if err := agent.Volumes().Delete(ctx, scratch.ID); err != nil {
+		t.Errorf("an agent asks for the end of a pod's volume: %v", err)
+	}
+	if err := agent.Volumes().Keep(ctx, scratch.ID, scratch.UID); err != nil {
+		t.Errorf("an agent takes that back: %v", err)
+	}
+	if err := agent.Volumes().Delete(ctx, scratch.ID); err != nil {
+		t.Errorf("an agent asks for it again: %v", err)
+	}
+	if err := agent.Volumes().Finalize(ctx, scratch.ID, scratch.UID); err != nil {
+		t.Errorf("an agent ends the record of a pod's volume: %v", err)
 	}
 	if err := agent.Healthy(ctx); err != nil {
 		t.Errorf("an agent asks whether the API server is ready: %v", err)
@@ -224,7 +257,15 @@ func TestANodesTokenReachesNoOtherNode(t *testing.T) {
 		}
 	})
 
-	const foreign, ours = "it belongs to another node than n2", "only the status of a record"
+	declareEphemeral(t, agent, inline("2"), "n2")
+	declareEphemeral(t, other, inline("3"), "n1")
+
+	const foreign, ours, ephemeralOnly = "it belongs to another node than n2", "only the status of a record", "the records of ephemeral volumes only"
+	const aPods = `,"ephemeral":{"podName":"p","target":"/t"}`
+	volumeOf := func(name, node, more string) string {
+		return `{"apiVersion":"hostpath-csi.dev/v1alpha1","kind":"HostPathVolume","metadata":{"name":"` + name + `"},"spec":{"name":"` + name +
+			`","node":"` + node + `","pool":"p","capacityBytes":1,"accessType":"Mount","mode":1` + more + `}}`
+	}
 	for _, c := range []struct {
 		doing    string
 		resource schema.GroupVersionResource
@@ -246,7 +287,17 @@ func TestANodesTokenReachesNoOtherNode(t *testing.T) {
 		{"the annotations of its own snapshot", snapshots, "ours", "", "patch", `{"metadata":{"annotations":{"a":"b"}}}`, ours},
 		{"a finalizer of others on its own volume", volumes, "ours", "", "patch", `{"metadata":{"finalizers":["hostpath-csi.dev/agent","example.com/mine"]}}`, ours},
 		{"an owner of its own volume", volumes, "ours", "", "patch", `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"n2","uid":"1"}]}}`, ours},
-		{"a new volume", volumes, "new", "", "create", `{"apiVersion":"hostpath-csi.dev/v1alpha1","kind":"HostPathVolume","metadata":{"name":"new"},"spec":{"name":"new","node":"n2","pool":"p","capacityBytes":1,"accessType":"Mount","mode":1}}`, "cannot create"},
+		{"a new volume", volumes, "new", "", "create", volumeOf("new", "n2", ""), ephemeralOnly},
+		{"a volume with the name of an ephemeral one", volumes, inline("1"), "", "create", volumeOf(inline("1"), "n2", ""), ephemeralOnly},
+		{"an ephemeral volume with the name of another's claim", volumes, "pvc-1", "", "create", volumeOf("pvc-1", "n2", aPods), ephemeralOnly},
+		{"an ephemeral volume with a name that only begins well", volumes, inline("1") + "0", "", "create", volumeOf(inline("1")+"0", "n2", aPods), ephemeralOnly},
+		{"an ephemeral volume on another node", volumes, inline("1"), "", "create", volumeOf(inline("1"), "n1", aPods), foreign},
+		{"an ephemeral copy of what is in a snapshot", volumes, inline("1"), "", "create", volumeOf(inline("1"), "n2", aPods+`,"source":{"kind":"Snapshot","id":"theirs"}`), ephemeralOnly},
+		{"an ephemeral volume for a claim", volumes, inline("1"), "", "create", volumeOf(inline("1"), "n2", aPods+`,"claim":{"name":"data","namespace":"shop"}`), ephemeralOnly},
+		{"a new snapshot", snapshots, "new", "", "create", `{"apiVersion":"hostpath-csi.dev/v1alpha1","kind":"HostPathSnapshot","metadata":{"name":"new"},"spec":{"name":"new","node":"n2","pool":"p","volume":"ours","volumeUID":"u","accessType":"Mount"}}`, "cannot create"},
+		{"the size of its own ephemeral volume", volumes, inline("2"), "", "patch", `{"spec":{"capacityBytes":9999999}}`, ours},
+		{"the end of another's ephemeral volume", volumes, inline("3"), "", "patch", `{"spec":{"deletedAt":"2026-01-01T00:00:00Z"}}`, foreign},
+		{"another's ephemeral volume", volumes, inline("3"), "", "delete", "", foreign},
 		{"the pools of another node", nodes, "n1", "", "patch", `{"spec":{"pools":{"default":"b"}}}`, foreign},
 		{"the status of another node", nodes, "n1", "status", "patch", `{"status":{"pools":null}}`, foreign},
 		{"its own node", nodes, "n2", "", "delete", "", "cannot delete"},
@@ -260,6 +311,13 @@ func TestANodesTokenReachesNoOtherNode(t *testing.T) {
 		err := call(t, client(t, "n2"), c.resource, c.name, c.sub, c.verb, c.body)
 		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), c.because) {
 			t.Errorf("%s %s: %v; it is to be forbidden: %s", c.verb, c.doing, err, c.because)
+		}
+	}
+	// What nobody can, whose volume it ever is.
+	for name, change := range map[string]string{"ours": `{"spec":{"ephemeral":{"target":"/"}}}`, inline("2"): `{"spec":{"ephemeral":{"podName":"other"}}}`} {
+		err := call(t, client(t, "n2"), volumes, name, "", "patch", change)
+		if !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "for all its life") {
+			t.Errorf("volume %s given to a pod: %v", name, err)
 		}
 	}
 }

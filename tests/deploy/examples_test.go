@@ -31,13 +31,13 @@ func examples(t *testing.T) map[string][]object {
 	return all
 }
 
-func TestExamplesUseClassesThatAreInstalled(t *testing.T) {
+func TestExamplesUseClassesAndDriversThatAreInstalled(t *testing.T) {
 	installed, err := with("overlays/default", "components/snapshots")
 	if err != nil {
 		t.Fatal(err)
 	}
 	classes := map[string]bool{}
-	for _, o := range byKind(installed, "StorageClass", "VolumeSnapshotClass") {
+	for _, o := range byKind(installed, "StorageClass", "VolumeSnapshotClass", "CSIDriver") {
 		classes[o.name()] = true
 	}
 	for name, objects := range examples(t) {
@@ -49,9 +49,19 @@ func TestExamplesUseClassesThatAreInstalled(t *testing.T) {
 					t.Errorf("%s: %s uses the class %s, which is not installed", name, o.key(), class)
 				}
 			}
+			for _, v := range list(o.podSpec(), "volumes") {
+				driver, _ := at(v, "csi", "driver").(string)
+				if driver == "" {
+					continue
+				}
+				used++
+				if !classes[driver] {
+					t.Errorf("%s: %s uses the driver %s, which is not installed", name, o.key(), driver)
+				}
+			}
 		}
 		if used == 0 {
-			t.Errorf("%s uses no class", name)
+			t.Errorf("%s uses no class, nor a driver", name)
 		}
 	}
 }

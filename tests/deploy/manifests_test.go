@@ -91,7 +91,7 @@ func TestSpecIsTheControllersAndStatusTheAgents(t *testing.T) {
 		{"hostpath-csi-controller", "hostpathsnapshots/status", ""},
 		{"hostpath-csi-controller", "hostpathnodes", "patch delete"},
 		{"hostpath-csi-controller", "hostpathnodes/status", ""},
-		{"hostpath-csi-node", "hostpathvolumes", "patch delete"},
+		{"hostpath-csi-node", "hostpathvolumes", "create patch delete"}, // ephemeral ones: admission.yaml
 		{"hostpath-csi-node", "hostpathvolumes/status", "patch"},
 		{"hostpath-csi-node", "hostpathsnapshots", "patch delete"},
 		{"hostpath-csi-node", "hostpathsnapshots/status", "patch"},
