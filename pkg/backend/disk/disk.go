@@ -14,8 +14,8 @@
 //	               killed before the mount leaves none
 //	mounted        the mount keeps the device. It outlives this process, for pods use it
 //
-// Growing goes by the same way: the file, its device, its filesystem, each up to the
-// size of the one before. A crash between is finished by the next attempt.
+// Growing goes by the same way, once it is mounted: the file, its device, its filesystem,
+// each up to the size of the one before. A crash between is finished by the next attempt.
 //
 // # A block device
 //
@@ -134,6 +134,9 @@ func (d Disk) Mount(ctx context.Context, at string, first bool) (err error) {
 			klog.ErrorS(err, "Limits cannot be switched on for a pool's disk", "path", at, "disk", d.String())
 		}
 	}
+	if err := s.extend(d); err != nil {
+		return err
+	}
 	return d.grow(point, fs, s)
 }
 
@@ -153,6 +156,9 @@ func (d Disk) mustHideNothing(point *os.File, at string) error {
 // mount mounts what s is open on.
 func (d Disk) mount(point *os.File, at string, fs kind, s source) error {
 	if err := mountOnto(point, d.Filesystem, s.device(), fs.options(d)); err != nil {
+		if has, berr := s.bytes(); berr == nil && d.Image != "" && has < d.bytes() {
+			err = fmt.Errorf("%w; the image has %d bytes and is declared with %d: if it was cut short, bring back a whole one", err, has, d.SizeBytes)
+		}
 		return notReady("mounting %s (%s) as %s at %s: %w", d, s.device(), d.Filesystem, at, err)
 	}
 	return nil
@@ -187,6 +193,8 @@ type source interface {
 	is(major, minor uint32) (bool, error)
 	// bytes is what a filesystem may have of it.
 	bytes() (int64, error)
+	// extend gives it the declared size, if it is to have one.
+	extend(d Disk) error
 	close()
 }
 

@@ -22,7 +22,7 @@ type image struct {
 	a    *loop.Attachment // nil until it is attached
 }
 
-// openImage opens the image, makes it if it may, gives it its size, and attaches it.
+// openImage opens the image, makes it if it may, and attaches it.
 func (d Disk) openImage(ctx context.Context, fs kind, mayMake bool) (_ source, err error) {
 	parent, name := filepath.Split(d.Image)
 	dir, err := openDir(parent)
@@ -52,7 +52,7 @@ func (d Disk) openImage(ctx context.Context, fs kind, mayMake bool) (_ source, e
 	if err := lock(f); err != nil {
 		return nil, notReady("%s: %w", d, err)
 	}
-	if err := s.extend(d); err != nil {
+	if _, err := s.look(d); err != nil {
 		return nil, err
 	}
 	if err := s.attach(ctx, d); err != nil {
@@ -137,29 +137,38 @@ func (d Disk) full(f *os.File, to int64, err error) error {
 		d, to, int64(st.Bavail)*st.Frsize, err)
 }
 
-// extend gives the image its declared size, durably.
-func (s *image) extend(d Disk) error {
+// look finds out which file the image is, and how large. It is never made smaller.
+func (s *image) look(d Disk) (bytes int64, err error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(s.file.Fd()), &st); err != nil {
-		return fmt.Errorf("stat of %s: %w", d, err)
+		return 0, fmt.Errorf("stat of %s: %w", d, err)
 	}
 	s.id = loop.File{Dev: st.Dev, Ino: st.Ino}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return state.Errorf(state.Invalid, "%s is no regular file", d)
+		return 0, state.Errorf(state.Invalid, "%s is no regular file", d)
 	case d.bytes() < st.Size:
-		return state.Errorf(state.Invalid, "%s is declared with %d bytes and has %d: it cannot be made smaller; declare at least that", d, d.SizeBytes, st.Size)
-	case d.bytes() == st.Size:
-		return nil
+		return 0, state.Errorf(state.Invalid, "%s is declared with %d bytes and has %d: it cannot be made smaller; declare at least that", d, d.SizeBytes, st.Size)
 	}
-	if err := d.allocate(s.file, st.Size); err != nil {
+	return st.Size, nil
+}
+
+// extend gives the image its declared size, durably, and its device, too. That is done
+// once it is mounted: what is shorter than the filesystem in it was cut, and no kernel
+// mounts it; made longer it would have a filesystem with a hole.
+func (s *image) extend(d Disk) error {
+	has, err := s.look(d)
+	if err != nil || has == d.bytes() {
+		return err
+	}
+	if err := d.allocate(s.file, has); err != nil {
 		return err
 	}
 	if err := s.file.Sync(); err != nil {
 		return notReady("syncing %s: %w", d, err)
 	}
 	crash.Step(crash.DiskExtended)
-	return nil
+	return s.growDevice(d)
 }
 
 // attach finds the image's loop device, or makes one.
@@ -190,6 +199,11 @@ func (s *image) attach(ctx context.Context, d Disk) error {
 	if s.a.ReadOnly {
 		return notReady("%s is attached read-only to %s: detach it (losetup -d)", d, loop.Path(s.a.Number))
 	}
+	return s.growDevice(d)
+}
+
+// growDevice makes the loop device as large as the image.
+func (s *image) growDevice(d Disk) error {
 	has, err := s.a.Bytes()
 	if err != nil {
 		return err
