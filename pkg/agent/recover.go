@@ -100,6 +100,9 @@ func (o *RecoverOptions) pool(ctx context.Context, po PoolOptions) (_ []Found, e
 	for name := range disk.Volumes {
 		paths = append(paths, pool.VolumesDir+"/"+name)
 	}
+	for path := range disk.Claims {
+		paths = append(paths, backend.ClaimPath(path))
+	}
 	for name := range disk.Images {
 		paths = append(paths, pool.ImagesDir+"/"+name)
 	}

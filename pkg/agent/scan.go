@@ -31,8 +31,10 @@ const lostReason = "DirectoryMissing"
 //	Ready, changed       volumes/ID           reconciled once the agent works
 //	none                 .tmp/X               moved to the trash
 //	none                 volumes/X            an orphan: reported, never touched
+//	                     claims/A, empty      removed
 //
-// What is said of volumes/ID holds for images/ID, if the volume is a block volume. For a
+// What is said of volumes/ID holds for images/ID, if the volume is a block volume, and for
+// claims/PATH, if it is named after its claim. For a
 // snapshot the same is done with snapshots/ID, and:
 //
 //	Ready                nothing              told as lost, and not ready to use
@@ -77,6 +79,9 @@ func (a *Agent) scan(ctx context.Context, p *nodePool, b backend.Backend) error 
 			return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
 		}
 	}
+	if err := b.Prune(ctx); err != nil {
+		return fmt.Errorf("scanning pool %s: %w", p.o.Name, err)
+	}
 	p.countArchive(b)
 	s.finish()
 	return nil
@@ -119,15 +124,18 @@ type scan struct {
 func (s *scan) volume(ctx context.Context, v state.Volume) error {
 	s.hold(v)
 	passing := backend.PassingName(v)
-	places := s.disk.Volumes
-	if v.Spec.AccessType == state.BlockAccess {
+	places, name := s.disk.Volumes, v.ID
+	switch {
+	case v.Spec.AccessType == state.BlockAccess:
 		places = s.disk.Images
+	case v.Spec.Path != "":
+		places, name = s.disk.Claims, v.Spec.Path
 	}
-	_, placed := places[v.ID]
+	_, placed := places[name]
 	_, built := s.disk.Building[passing]
 	_, trashed := s.disk.Trash[passing]
 	if v.Status.Phase == state.Ready || v.Status.Phase == state.Deleting { // else nothing was placed: an orphan
-		delete(places, v.ID)
+		delete(places, name)
 	}
 
 	switch ready := v.Status.Phase == state.Ready; {
@@ -217,9 +225,12 @@ func (s *scan) health(ctx context.Context, v state.Volume, there bool) error {
 
 // finish puts what was found into the pool's account.
 func (s *scan) finish() {
-	orphans := make([]string, 0, len(s.disk.Volumes)+len(s.disk.Images)+len(s.disk.Snapshots))
+	orphans := make([]string, 0, len(s.disk.Volumes)+len(s.disk.Claims)+len(s.disk.Images)+len(s.disk.Snapshots))
 	for name := range s.disk.Volumes {
 		orphans = append(orphans, name)
+	}
+	for path := range s.disk.Claims {
+		orphans = append(orphans, backend.ClaimPath(path))
 	}
 	for name := range s.disk.Images {
 		orphans = append(orphans, backend.ImagePath(name))

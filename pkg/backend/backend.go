@@ -6,6 +6,7 @@
 //	POOL/                   0711 root
 //	  .hostpath-csi.json    marker: pool UUID, layout version, store UUID
 //	  volumes/ID/           a mount volume's data
+//	  claims/PATH/          a mount volume's data, if its class names it after its claim
 //	  images/ID             a block volume's data, a file
 //	  snapshots/ID          a snapshot's data, 0700: what a volume held once; a directory or an
 //	                        image, as the volume is
@@ -54,6 +55,28 @@
 // A snapshot lives and dies by the same steps, with snapshots/ in the place of volumes/;
 // while it is being copied, its record may say Copying.
 //
+// # Volumes that are named after their claims
+//
+// Such a volume (VolumeSpec.Path) lies in claims/, in directories that may have no meaning but to people:
+// claims/shop/data-db-0-ID. It lies there itself, where a backup finds it, and not behind a symbolic
+// link: a tree of links beside volumes/ would have to be kept in step with it, and shows nothing to
+// whoever follows none, as most backups do and this driver must. Its path is part of its Spec, made by
+// the controller before there is anything of the volume, so that it follows from the record alone.
+//
+// That hostile names do no harm is told by the names (state.PathID): what is the place of a volume
+// and what a directory on the way to one can be seen from either, the place tells the ID, and no path
+// is another's or leads through another's. The directories on the way are root's, 0711,
+// and hold nothing else.
+//
+//	Build     makes the directories on the way. A crash: they are empty
+//	Place     makes them again, if a deletion beside has removed them meanwhile, and renames
+//	Discard   renames to .trash, and removes the directories on the way that are empty now. A
+//	          crash between: they are empty
+//	Prune     (at the start) removes those that are empty
+//
+// Nothing of that is synced, and no lock is held: a directory is removed only if it is empty, which
+// the kernel decides, and what is to be placed in one that was removed is placed in a new one.
+//
 // # What a copy is
 //
 // A snapshot is a copy of a volume, and a volume may begin as a copy of a snapshot or of
@@ -91,10 +114,17 @@ func SnapshotPath(id string) string { return "snapshots/" + id }
 // ImagePath is where a block volume's data lies, relative to its pool.
 func ImagePath(id string) string { return "images/" + id }
 
+// ClaimPath is where a mount volume's data lies, relative to its pool, if it is named after
+// its claim.
+func ClaimPath(path string) string { return "claims/" + path }
+
 // PathOf is where a volume's data lies, relative to its pool.
 func PathOf(v state.Volume) string {
-	if v.Spec.AccessType == state.BlockAccess {
+	switch {
+	case v.Spec.AccessType == state.BlockAccess:
 		return ImagePath(v.ID)
+	case v.Spec.Path != "":
+		return ClaimPath(v.Spec.Path)
 	}
 	return VolumePath(v.ID)
 }
@@ -126,6 +156,8 @@ type Contents struct {
 	// Volumes holds the names in volumes/, Images those in images/. Records are not read:
 	// see Backend.ReadRecord.
 	Volumes, Images map[string]struct{}
+	// Claims holds the paths beneath claims/ of what is, or lies beside, places of volumes.
+	Claims map[string]struct{}
 	// Snapshots holds the names in snapshots/.
 	Snapshots map[string]struct{}
 	// Building holds the names in .tmp/, Trash those in .trash/: see PassingName.
@@ -243,6 +275,8 @@ type Backend interface {
 	Archived() ([]Archived, error)
 	Expire(name string) error
 
+	// Prune is for the start: it removes the directories of claims/ that are empty.
+	Prune(ctx context.Context) error
 	// DiscardLeaving moves an entry of .tmp that no record speaks of to the trash.
 	DiscardLeaving(name string) error
 	// StillThere returns nil while the pool's path leads to the pool that was

@@ -29,6 +29,8 @@ type Parameters struct {
 	Provisioning state.Provisioning
 	// OnDelete says what becomes of the contents when the volume is deleted.
 	OnDelete state.OnDelete
+	// PathTemplate names the volume's directory after its claim; nil: its ID does.
+	PathTemplate *PathTemplate
 	// Claim is whom the volume is made for, where the provisioner tells.
 	Claim *state.Claim
 	// Given names the parameters that the class itself gives. What a default says
@@ -51,45 +53,58 @@ const provisionerPrefix = "csi.storage.k8s.io/"
 type parameter struct {
 	takes string
 	set   func(p *Parameters, value string) bool
+	// wrong, if it is not nil, tells what exactly is wrong with a value that set does not take.
+	wrong func(value string) error
 	// without is what holds if neither class nor configuration say, and what
 	// explains the parameter, for the reference.
 	without, what string
 }
 
 var parameters = map[string]parameter{
-	"pool": {"a pool's name: lower-case letters, digits and hyphens", func(p *Parameters, value string) bool {
+	"pool": {takes: "a pool's name: lower-case letters, digits and hyphens", set: func(p *Parameters, value string) bool {
 		p.Pool, p.PoolSelector = value, nil
 		return state.ValidID(value)
-	}, "the pool `default`, or, where there is none, the one with most room", "where the volume lies"},
-	"poolSelector": {"conditions on the labels of a pool, such as tier=fast,disk in (ssd,nvme)", func(p *Parameters, value string) bool {
+	}, without: "the pool `default`, or, where there is none, the one with most room", what: "where the volume lies"},
+	"poolSelector": {takes: "conditions on the labels of a pool, such as tier=fast,disk in (ssd,nvme)", set: func(p *Parameters, value string) bool {
 		if len(value) > maxSelectorBytes {
 			return false
 		}
 		selector, err := labels.Parse(value)
 		p.Pool, p.PoolSelector = "", selector
 		return err == nil && !selector.Empty()
-	}, "", "where the volume lies: in the pool with most room of those whose labels fit. Either this or `pool`"},
-	"mode": {"permission bits in octal, such as 0770", func(p *Parameters, value string) bool {
+	}, without: "", what: "where the volume lies: in the pool with most room of those whose labels fit. Either this or `pool`"},
+	"mode": {takes: "permission bits in octal, such as 0770", set: func(p *Parameters, value string) bool {
 		n, err := strconv.ParseUint(value, 8, 32)
 		p.Mode = uint32(n)
 		return err == nil && n <= 0o7777
-	}, "0777", "permission bits of the volume's root directory"},
-	"uid": {"a user ID, 0 to 4294967294", func(p *Parameters, value string) (ok bool) {
+	}, without: "0777", what: "permission bits of the volume's root directory"},
+	"uid": {takes: "a user ID, 0 to 4294967294", set: func(p *Parameters, value string) (ok bool) {
 		p.UserID, ok = parseID(value)
 		return ok
-	}, "0", "owner of the volume's root directory"},
-	"gid": {"a group ID, 0 to 4294967294", func(p *Parameters, value string) (ok bool) {
+	}, without: "0", what: "owner of the volume's root directory"},
+	"gid": {takes: "a group ID, 0 to 4294967294", set: func(p *Parameters, value string) (ok bool) {
 		p.GroupID, ok = parseID(value)
 		return ok
-	}, "0", "group of the volume's root directory"},
-	"provisioning": {"thick or thin", func(p *Parameters, value string) bool {
+	}, without: "0", what: "group of the volume's root directory"},
+	"pathTemplate": {takes: "text with the fields {{ .PVC.Namespace }}, {{ .PVC.Name }} and {{ .PV.Name }}, and {{ .VolumeID }} at the end, in which each / begins a directory; or nothing",
+		set: func(p *Parameters, value string) bool {
+			if p.PathTemplate = nil; value == "" {
+				return true
+			}
+			t, err := ParsePathTemplate(value)
+			p.PathTemplate = t
+			return err == nil
+		},
+		wrong:   func(value string) error { _, err := ParsePathTemplate(value); return err },
+		without: "", what: "of mount volumes only: how their directories are named, in `claims/` of the pool, such as `{{ .PVC.Namespace }}/{{ .PVC.Name }}-{{ .VolumeID }}`. Without it they are in `volumes/`, named by their IDs"},
+	"provisioning": {takes: "thick or thin", set: func(p *Parameters, value string) bool {
 		p.Provisioning = state.Provisioning(value)
 		return p.Provisioning == state.Thick || p.Provisioning == state.Thin
-	}, "thick", "of block volumes only: whether the room is taken at once, or as it is written to"},
-	"onDelete": {"delete, archive or scrub", func(p *Parameters, value string) bool {
+	}, without: "thick", what: "of block volumes only: whether the room is taken at once, or as it is written to"},
+	"onDelete": {takes: "delete, archive or scrub", set: func(p *Parameters, value string) bool {
 		p.OnDelete = state.OnDelete(value)
 		return p.OnDelete == state.OnDeleteRemove || p.OnDelete == state.OnDeleteArchive || p.OnDelete == state.OnDeleteScrub
-	}, "delete", "what becomes of the contents when the volume is deleted: they are removed, kept in the pool's archive, or overwritten before they are removed"},
+	}, without: "delete", what: "what becomes of the contents when the volume is deleted: they are removed, kept in the pool's archive, or overwritten before they are removed"},
 }
 
 // maxSelectorBytes bounds a selector, since what it costs to read grows with it.
@@ -113,6 +128,9 @@ func (p *Parameters) set(name, value string) error {
 		return state.Errorf(state.Invalid, "unknown key %s; known are %s", state.Quote(name), strings.Join(slices.Sorted(maps.Keys(parameters)), ", "))
 	}
 	if !known.set(p, value) {
+		if known.wrong != nil {
+			return state.Errorf(state.Invalid, "%s is %s: %w; it takes %s", name, state.Quote(value), known.wrong(value), known.takes)
+		}
 		return state.Errorf(state.Invalid, "%s is %s; it takes %s", name, state.Quote(value), known.takes)
 	}
 	return nil

@@ -100,7 +100,7 @@ func (p Pool) checkDirectory() (_ Finding, at string) {
 // unmarked tells of a directory that may become a pool, unless it was one.
 func (p Pool) unmarked(missing error) (Finding, string) {
 	const check = "directory"
-	for _, name := range []string{pool.VolumesDir, pool.ImagesDir, pool.SnapshotsDir} {
+	for _, name := range []string{pool.VolumesDir, pool.ClaimsDir, pool.ImagesDir, pool.SnapshotsDir} {
 		if entries, err := os.ReadDir(filepath.Join(p.Path, name)); err == nil && len(entries) > 0 {
 			return fail(check, "bring "+pool.MarkerName+" back, or move "+shellQuote(filepath.Join(p.Path, name))+" away if nothing in it is of use",
 				"%v, but %s in it is not empty", missing, name), p.Path

@@ -18,6 +18,7 @@ type wanted struct {
 	kind       state.AccessType
 	access     []access
 	parameters config.Parameters
+	path       string // see state.VolumeSpec
 	source     *state.Source
 	topology   *csi.TopologyRequirement
 	ephemeral  *state.Ephemeral // nil: it outlives pods
@@ -99,6 +100,9 @@ func parseCreate(req *csi.CreateVolumeRequest, defaults config.Parameters) (w wa
 	if len(req.GetMutableParameters()) > 0 {
 		return w, state.Errorf(state.Invalid, "mutable_parameters: this driver has none")
 	}
+	if w.path, err = pathOf(w); err != nil {
+		return w, err
+	}
 	w.source, err = parseSource(req.GetVolumeContentSource(), w.parameters)
 	return w, err
 }
@@ -170,11 +174,19 @@ func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec
 	return want.specAt(at, bytes), nil
 }
 
+// pathOf is where the volume lies if its class names it after its claim.
+func pathOf(w wanted) (string, error) {
+	if w.parameters.PathTemplate == nil || w.kind != state.MountAccess {
+		return "", nil
+	}
+	return w.parameters.PathTemplate.Path(w.id, w.parameters.Claim)
+}
+
 // specAt is what is declared once the place and the size are chosen.
 func (want wanted) specAt(at place, bytes int64) state.VolumeSpec {
 	p := want.parameters
 	spec := state.VolumeSpec{Name: want.name, Node: at.node, Pool: at.pool.Name, CapacityBytes: bytes, AccessType: want.kind,
-		Source: want.source, Mode: p.Mode, UserID: p.UserID, GroupID: p.GroupID, OnDelete: p.OnDelete, Claim: p.Claim, Ephemeral: want.ephemeral}
+		Source: want.source, Mode: p.Mode, UserID: p.UserID, GroupID: p.GroupID, OnDelete: p.OnDelete, Path: want.path, Claim: p.Claim, Ephemeral: want.ephemeral}
 	if want.kind == state.BlockAccess {
 		spec.Provisioning = p.Provisioning
 	}
@@ -279,6 +291,8 @@ func compatible(v state.Volume, want wanted) error {
 		return differs("parameter provisioning", v.Spec.Provisioning, p.Provisioning)
 	case p.Given["onDelete"] && p.OnDelete != v.Spec.OnDelete:
 		return differs("parameter onDelete", v.Spec.OnDelete, p.OnDelete)
+	case p.Given["pathTemplate"] && want.path != v.Spec.Path:
+		return differs("parameter pathTemplate", state.Quote(v.Spec.Path), state.Quote(want.path))
 	case !allowed(v.Spec.Node, want.topology):
 		return differs("topology", v.Spec.Node, "a node that accessibility_requirements allow")
 	}

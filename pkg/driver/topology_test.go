@@ -179,6 +179,44 @@ func TestADefaultMayChangeBetweenTwoTriesOfACall(t *testing.T) {
 	}
 }
 
+func TestAVolumeIsDeclaredWithThePathThatItsClassAndClaimMake(t *testing.T) {
+	ctl := newController(Options{Nodes: fixedNodes{nodeWith("a", poolWith("default", 2<<30))}})
+	request := func(template string, block bool) *csi.CreateVolumeRequest {
+		capability := capabilityOf(csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER)
+		if block {
+			capability.AccessType = &csi.VolumeCapability_Block{Block: &csi.VolumeCapability_BlockVolume{}}
+		}
+		return &csi.CreateVolumeRequest{Name: "pvc-1", VolumeCapabilities: []*csi.VolumeCapability{capability}, Parameters: map[string]string{
+			"pathTemplate": template, "csi.storage.k8s.io/pvc/namespace": "shop", "csi.storage.k8s.io/pvc/name": "data"}}
+	}
+	const template = "{{ .PVC.Namespace }}/{{ .PVC.Name }}-{{ .VolumeID }}"
+	for _, c := range []struct {
+		template string
+		block    bool
+		want     string
+	}{{template, false, "shop/data=pvc-1"}, {"", false, ""}, {template, true, ""}} {
+		want, err := parseCreate(request(c.template, c.block), config.Builtin())
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec, err := ctl.specify(t.Context(), want)
+		if err != nil || spec.Path != c.want {
+			t.Errorf("%+v: %q, %v", c, spec.Path, err)
+		}
+		v := state.Volume{Spec: spec}
+		if err := compatible(v, want); err != nil {
+			t.Errorf("%+v, again: %v", c, err)
+		}
+		v.Spec.Path = "shop/other=pvc-1"
+		if err := compatible(v, want); state.ReasonOf(err) != state.AlreadyExists || !strings.Contains(err.Error(), "pathTemplate") {
+			t.Errorf("%+v, elsewhere: %v", c, err)
+		}
+	}
+	if _, err := parseCreate(request("{{ .PV.Name }}-{{ .VolumeID }}", false), config.Builtin()); state.ReasonOf(err) != state.Invalid {
+		t.Errorf("of a claim that is not told: %v", err)
+	}
+}
+
 func TestAFilesystemTypeMustBeThePools(t *testing.T) {
 	ctl := newController(Options{Nodes: fixedNodes{nodeWith("a", poolWith("default", 500))}})
 	for fs, ok := range map[string]bool{"": true, "ext4": true, "xfs": false} {

@@ -27,15 +27,20 @@ func TestVolumesAreFoundAndCountedOnEveryFilesystem(t *testing.T) {
 	for _, kind := range []string{"tmpfs", "ext4", "xfs", "btrfs"} {
 		t.Run(kind, func(t *testing.T) {
 			path := filepath.Join(filesystem.New(t, kind, 512*mib), "pool")
-			fill(t, path, volume("a", 8*mib), volume("b", 8*mib))
+			c := volume("c", 8*mib)
+			c.Spec.Path = "shop/data=c"
+			fill(t, path, volume("a", 8*mib), volume("b", 8*mib), c)
 			write(t, 3*mib, path, "volumes/a/file")
 			target := t.TempDir()
 			must(t, unix.Mount(filepath.Join(path, "volumes/b"), target, "", unix.MS_BIND, ""))
 			t.Cleanup(func() { must(t, unix.Unmount(target, 0)) })
 
 			p := look(t, path, Options{})
-			if len(p.Volumes) != 2 || p.Filesystem != kind || p.AllocatedBytes != 16*mib || p.EnforcesLimits {
+			if len(p.Volumes) != 3 || p.Filesystem != kind || p.AllocatedBytes != 24*mib || p.EnforcesLimits {
 				t.Fatalf("it found %+v", p)
+			}
+			if c := p.Volumes[2]; c.ID != "c" || c.Path != path+"/claims/shop/data=c" {
+				t.Errorf("c is %+v", c)
 			}
 			a, b := p.Volumes[0], p.Volumes[1]
 			if a.ID != "a" || a.UsedBytes == nil || *a.UsedBytes < 3*mib || *a.UsedBytes > 4*mib || a.AtLeast || a.Path != path+"/volumes/a" {

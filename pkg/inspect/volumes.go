@@ -75,6 +75,13 @@ func (d *disk) contents(ctx context.Context, name string, o Options) (c Contents
 			d.entry(&c, name, dir, n)
 		}
 	}
+	claimed, err := d.Claimed()
+	if err != nil {
+		return c, fmt.Errorf("pool %s: %w", name, err)
+	}
+	for _, path := range claimed {
+		d.entry(&c, name, pool.ClaimsDir, path)
+	}
 	trash, err := d.Names(pool.TrashDir)
 	if err != nil {
 		return c, fmt.Errorf("pool %s: %w", name, err)

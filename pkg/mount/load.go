@@ -186,6 +186,9 @@ func (p pool) volume(m *mountinfo.Info) (id string, ok bool) {
 		return "", false
 	}
 	path = strings.TrimSuffix(path, "//deleted")
+	if claimed, ok := strings.CutPrefix(path, "claims/"); ok {
+		return state.PathID(claimed)
+	}
 	if id, ok = strings.CutPrefix(path, "volumes/"); !ok {
 		if id, ok = strings.CutPrefix(path, ".trash/"); !ok {
 			return "", false
@@ -205,7 +208,7 @@ func (p pool) owns(path string) bool {
 		return false
 	}
 	first, _, _ := strings.Cut(rest, "/")
-	return first == "" || first[0] == '.' || first == "volumes" || first == "images"
+	return first == "" || first[0] == '.' || first == "volumes" || first == "claims" || first == "images"
 }
 
 // peerGroup names the mounts that a mount shares what is mounted in it with; "" if

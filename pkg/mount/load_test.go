@@ -21,6 +21,11 @@ func TestFind(t *testing.T) {
 		"/t/pool":               {minor: 1, root: "/pool"},
 		"/t/elsewhere":          {minor: 1, root: "/else/pool/volumes/no"},
 		"/t/no ID":              {minor: 1, root: "/pool/volumes/No_ID"},
+		"/t/claim":              {minor: 1, root: "/pool/claims/shop/data=cl"},
+		"/t/claim, purged":      {minor: 1, root: "/pool/claims/shop/data=pc//deleted"},
+		"/t/on the way":         {minor: 1, root: "/pool/claims/shop"},
+		"/t/in a claim":         {minor: 1, root: "/pool/claims/shop/data=no/data=no"},
+		"/pool/claims/x/mount":  {minor: 1, root: "/pool/volumes/no"},
 		"/pool/volumes/x/mount": {minor: 1, root: "/pool/volumes/no"},
 		"/copied/1":             {minor: 1, root: "/pool/volumes/cp", optional: "shared:7"},
 		"/copied/2":             {minor: 1, root: "/pool/volumes/cp", optional: "shared:9 master:7"},
@@ -38,8 +43,8 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Published{
-		{"a", "/t/a"}, {"b.c-d", "/t/with space"}, {"bo", "/bound/1"}, {"bo", "/bound/2"}, {"c2", "/copied/5"}, {"cp", "/copied/1"}, {"cp", "/copied/4"},
-		{"del", "/t/deleted"}, {"pu", "/t/purged"}, {"tr.x", "/t/trash"},
+		{"a", "/t/a"}, {"b.c-d", "/t/with space"}, {"bo", "/bound/1"}, {"bo", "/bound/2"}, {"c2", "/copied/5"}, {"cl", "/t/claim"}, {"cp", "/copied/1"}, {"cp", "/copied/4"},
+		{"del", "/t/deleted"}, {"pc", "/t/claim, purged"}, {"pu", "/t/purged"}, {"tr.x", "/t/trash"},
 	}
 	if got := table.All(); !slices.Equal(got, want) {
 		t.Errorf("found %v; want %v", got, want)

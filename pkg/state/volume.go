@@ -118,6 +118,9 @@ type VolumeSpec struct {
 	Provisioning Provisioning `json:"provisioning,omitempty"`
 	// OnDelete says what becomes of the contents on deletion.
 	OnDelete OnDelete `json:"onDelete,omitempty"`
+	// Path is where a mount volume lies beneath claims/ of its pool, if it is named after
+	// its claim: see PathID. "": its ID names it. It is fixed for the volume's life.
+	Path string `json:"path,omitempty"`
 	// Claim is whom the volume was made for, where known.
 	Claim *Claim `json:"claim,omitempty"`
 	// Ephemeral is nil for a volume that has a life of its own.

@@ -19,6 +19,9 @@ func (v *volume) place(d *process.Driver) string {
 	if v.block {
 		return filepath.Join(d.PoolDir(), "images", v.name)
 	}
+	if v.named {
+		return filepath.Join(d.PoolDir(), v.way(), "data="+v.name)
+	}
 	return filepath.Join(d.PoolDir(), "volumes", v.name)
 }
 

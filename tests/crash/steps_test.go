@@ -21,6 +21,8 @@ type deed struct {
 	undone bool
 	// block: it is done to a block volume.
 	block bool
+	// named: it is done to a volume that is named after its claim.
+	named bool
 }
 
 func names(steps ...crash.Name) (all []string) {
@@ -79,6 +81,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 	for _, step := range archiveSteps { // TestKilledWhileADeletedVolumeIsArchived, ...Scrubbed
 		reached[step] = true
 	}
+	for _, step := range claimsSteps { // TestKilledWithAVolumeThatIsNamedAfterItsClaim
+		reached[step] = true
+	}
 	for _, step := range emptySteps { // TestKilledWhileAVolumeIsEmptied
 		reached[step] = true
 	}
@@ -109,6 +114,7 @@ func killed(t *testing.T, d deed, at string, again bool) {
 	free := w.free(t)
 	bystander, v := w.volume("bystander"), w.volume("victim")
 	bystander.block, v.block = d.block, d.block
+	bystander.named, v.named = d.named, d.named
 	w.must(t, bystander, "create", "publish", "write", "expand")
 	w.must(t, v, strings.Fields(d.before)...)
 	w.d.Kill()

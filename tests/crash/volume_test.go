@@ -33,6 +33,7 @@ type volume struct {
 	published belief
 	cut       string // the operation that was not answered
 	block     bool   // it is a block volume
+	named     bool   // it is named after its claim
 	onDelete  string // the parameter; "": not given
 	// from is what it begins as a copy of, and first what it holds then.
 	from  *csi.VolumeContentSource
@@ -129,10 +130,15 @@ var operations = map[string]func(v *volume, d *process.Driver) error{
 }
 
 func (v *volume) parameters() map[string]string {
-	if v.onDelete == "" {
-		return nil
+	given := map[string]string{}
+	if v.onDelete != "" {
+		given["onDelete"] = v.onDelete
 	}
-	return map[string]string{"onDelete": v.onDelete}
+	if v.named {
+		given["pathTemplate"] = "{{ .PVC.Namespace }}/{{ .PVC.Name }}-{{ .VolumeID }}"
+		given["csi.storage.k8s.io/pvc/namespace"], given["csi.storage.k8s.io/pvc/name"] = "shop-"+v.name, "data"
+	}
+	return given
 }
 
 // do asks for an operation and notes what can be known afterwards.
@@ -325,11 +331,12 @@ func sum(volumes []*volume) (bytes int64) {
 	return bytes
 }
 
-// namesOf returns the names of the volumes of one kind that there are.
+// namesOf returns the names of the volumes of one kind that there are, but of those that are
+// named after their claims.
 func namesOf(volumes []*volume, block bool) []string {
 	names := map[string]bool{}
 	for _, v := range volumes {
-		if v.exists == yes && v.block == block {
+		if v.exists == yes && v.block == block && !v.named {
 			names[v.name] = true
 		}
 	}

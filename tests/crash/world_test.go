@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -170,6 +171,10 @@ func (w *world) compare(t testing.TB) error {
 	if err := process.SameNames(t, filepath.Join(w.d.PoolDir(), "images"), namesOf(w.volumes, true)...); err != nil {
 		return err
 	}
+	wantClaims, claims := w.compareClaims(t)
+	if !slices.Equal(wantClaims, claims) {
+		return fmt.Errorf("claims/ is to hold %q, and holds %q", wantClaims, claims)
+	}
 	if err := w.compareDevices(t); err != nil {
 		return err
 	}
@@ -189,7 +194,7 @@ func (w *world) compare(t testing.TB) error {
 		}
 		want := map[string]float64{
 			"hostpath_csi_pool_allocated_bytes": float64(sum(w.volumes) + snapshots),
-			"hostpath_csi_pool_volumes":         float64(len(namesOf(w.volumes, false)) + len(namesOf(w.volumes, true))),
+			"hostpath_csi_pool_volumes":         float64(len(namesOf(w.volumes, false)) + len(namesOf(w.volumes, true)) + len(wantClaims)/2),
 			"hostpath_csi_pool_orphans":         0,
 			"hostpath_csi_pool_usable":          1,
 		}

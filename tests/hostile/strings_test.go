@@ -274,6 +274,9 @@ func TestEveryParameterIsRefusedOrMeantSo(t *testing.T) {
 		refused(all[k], "value", codes.InvalidArgument)
 		refused("pool", all[k], codes.InvalidArgument, codes.ResourceExhausted)
 		refused("onDelete", all[k], codes.InvalidArgument)
+		if all[k] != "" { // which is no template
+			refused("pathTemplate", all[k], codes.InvalidArgument)
+		}
 		if !number[k] {
 			refused("mode", all[k], codes.InvalidArgument)
 			refused("uid", all[k], codes.InvalidArgument)
@@ -286,8 +289,24 @@ func TestEveryParameterIsRefusedOrMeantSo(t *testing.T) {
 		if want(t, "a claim named "+k, err, codes.OK) {
 			must(t, w.Delete(resp.GetVolume().GetVolumeId()))
 		}
+		// A directory that is named after the claim lies in claims/, and goes with the volume. Names
+		// that are longer than any of Kubernetes are taken for none.
+		request.Name = all[k] + "'s" // which is no plain ID
+		request.Parameters["pathTemplate"] = "{{ .PVC.Namespace }}/{{ .PVC.Name }}/{{ .PV.Name }}-{{ .VolumeID }}"
+		resp, err = w.CreateVolume(ctx(t), request)
+		want(t, "a directory named after the claim "+k, err, codes.OK, codes.InvalidArgument)
+		if err == nil {
+			found, err := filepath.Glob(filepath.Join(w.PoolDir(), "claims", "*", "*", "*"+resp.GetVolume().GetVolumeId()))
+			if err != nil || len(found) != 1 {
+				t.Errorf("a directory named after the claim %s is at %q (%v)", k, found, err)
+			}
+			must(t, w.Delete(resp.GetVolume().GetVolumeId()))
+		}
+		if left, err := os.ReadDir(filepath.Join(w.PoolDir(), "claims")); err != nil || len(left) > 0 {
+			t.Errorf("of the claim %s there is left %v (%v)", k, left, err)
+		}
 	}
-	for key, value := range map[string]string{"mode": "10000", "uid": "-1", "gid": "4294967295", "onDelete": "keep", "Mode": "0770", "": ""} {
+	for key, value := range map[string]string{"mode": "10000", "uid": "-1", "gid": "4294967295", "onDelete": "keep", "pathTemplate": "{{ .PVC.Name }}", "Mode": "0770", "": ""} {
 		request := process.CreateRequest("refused", size)
 		request.Parameters = map[string]string{key: value}
 		_, err := w.CreateVolume(ctx(t), request)

@@ -68,6 +68,7 @@ type group struct {
 
 var groups = []group{
 	{tests: lifecycleTests},
+	{tests: claimTests},
 	{tests: discardTests},
 	{tests: hostileTests},
 	{tests: purgeTests},

@@ -186,18 +186,18 @@ func (p *Pool) Unarchive(name string) (path string, v state.Volume, err error) {
 	if err := i.check(); err != nil {
 		return "", v, err
 	}
-	if p.has(i.home, i.id) {
+	if p.isTaken(i) {
 		return "", v, p.inTheWay(i)
 	}
 	if err := p.beginLife(archive, name, i); err != nil {
 		return "", v, fmt.Errorf("bringing %s back: %w", name, full(err))
 	}
-	err = unix.Renameat2(archive.fd(), name, i.home.fd(), i.id, unix.RENAME_NOREPLACE)
+	err = p.moveHome(archive, name, i)
 	if errors.Is(err, unix.EEXIST) {
 		return "", v, p.inTheWay(i)
 	}
 	if err == nil {
-		err = errors.Join(i.home.Sync(), archive.Sync())
+		err = errors.Join(p.syncHome(i), archive.Sync())
 	}
 	if err != nil {
 		return "", v, fmt.Errorf("bringing %s back: %w", name, full(err))

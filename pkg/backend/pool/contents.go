@@ -22,7 +22,12 @@ func (p *Pool) Contents(context.Context) (backend.Contents, error) {
 			(*set)[n] = struct{}{}
 		}
 	}
-	return c, nil
+	claimed, err := p.Claimed()
+	c.Claims = make(map[string]struct{}, len(claimed))
+	for _, path := range claimed {
+		c.Claims[path] = struct{}{}
+	}
+	return c, err
 }
 
 // Trash lists what Purge may take.

@@ -1,6 +1,9 @@
 package pool
 
 import (
+	"path"
+	"strings"
+
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
@@ -12,7 +15,10 @@ type item struct {
 	id, uid string
 	phase   state.Phase
 	passing string // its name in .tmp and .trash
-	home    *dir   // where it has its place, under its ID
+	home    *dir   // where it has its place
+	above   string // the directories in home on the way to it; "": none
+	name    string // its name in the last of them: its ID, or one that ends in it
+	claimed string // both, as the record has them, if it is named after its claim
 	path    string // of that place, relative to the pool
 	record  any    // what is kept with it
 	file    bool   // it is an image, not a directory
@@ -26,19 +32,32 @@ func (i item) check() error {
 	if !state.ValidID(i.id) || !state.ValidID(i.uid) {
 		return state.Errorf(state.Invalid, "%s ID %q with UID %q cannot name a directory", i.kind, i.id, i.uid)
 	}
+	if i.claimed != "" {
+		if id, ok := state.PathID(i.claimed); !ok || id != i.id {
+			return state.Errorf(state.Invalid, "%s cannot have the path %q", i, i.claimed)
+		}
+	}
 	return nil
 }
 
+// inHome is where it has its place, relative to home.
+func (i item) inHome() string { return path.Join(i.above, i.name) }
+
 func (p *Pool) volume(v state.Volume) item {
-	home := p.volumes
-	if v.Spec.AccessType == state.BlockAccess {
+	home, above, name := p.volumes, "", v.ID
+	switch {
+	case v.Spec.AccessType == state.BlockAccess:
 		home = p.images
+	case v.Spec.Path != "":
+		home = p.claims
+		above, name = path.Split(v.Spec.Path)
+		above = strings.TrimSuffix(above, "/")
 	}
 	return item{kind: "volume", id: v.ID, uid: v.UID, phase: v.Status.Phase, passing: backend.PassingName(v),
-		home: home, path: backend.PathOf(v), record: v, file: v.Spec.AccessType == state.BlockAccess, fate: fateOf(v)}
+		home: home, above: above, name: name, claimed: v.Spec.Path, path: backend.PathOf(v), record: v, file: v.Spec.AccessType == state.BlockAccess, fate: fateOf(v)}
 }
 
 func (p *Pool) snapshot(s state.Snapshot) item {
 	return item{kind: "snapshot", id: s.ID, uid: s.UID, phase: s.Status.Phase, passing: backend.PassingName(s),
-		home: p.snapshots, path: backend.SnapshotPath(s.ID), record: s, file: s.Spec.AccessType == state.BlockAccess}
+		home: p.snapshots, name: s.ID, path: backend.SnapshotPath(s.ID), record: s, file: s.Spec.AccessType == state.BlockAccess}
 }

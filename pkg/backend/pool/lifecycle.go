@@ -34,11 +34,16 @@ func (p *Pool) buildItem(i item, mkdir func(dirfd int, name string) error, fill 
 	if err := i.check(); err != nil {
 		return err
 	}
-	if p.has(i.home, i.id) {
+	_, leave, err := i.enter(true)
+	if err != nil {
+		return full(fmt.Errorf("making the way to %s: %w", filepath.Join(p.path, i.path), err))
+	}
+	leave()
+	if p.isTaken(i) {
 		return p.taken(i)
 	}
 	name := i.passing
-	err := mkdir(p.build.fd(), name)
+	err = mkdir(p.build.fd(), name)
 	if errors.Is(err, unix.EEXIST) {
 		if err = p.discard(i); err == nil {
 			err = mkdir(p.build.fd(), name)
@@ -86,7 +91,7 @@ func (p *Pool) buildItem(i item, mkdir func(dirfd int, name string) error, fill 
 func (p *Pool) Settle(context.Context) error {
 	// Into before out of: a directory that is in both is found again, one that is
 	// in neither is not. In order, a rename is one change.
-	dirs := []*dir{p.trash, p.volumes, p.images, p.snapshots, p.build}
+	dirs := []*dir{p.trash, p.volumes, p.claims, p.images, p.snapshots, p.build}
 	if p.inOrder {
 		dirs = dirs[:1]
 	}
@@ -94,6 +99,9 @@ func (p *Pool) Settle(context.Context) error {
 		if err := d.Sync(); err != nil {
 			return fmt.Errorf("syncing %s: %w", d.Name(), err)
 		}
+	}
+	if err := p.syncVacated(); err != nil {
+		return err
 	}
 	crash.Step(crash.DeleteSynced)
 	return nil
@@ -109,11 +117,11 @@ func (p *Pool) place(i item) (string, error) {
 	if err := i.check(); err != nil {
 		return "", err
 	}
-	err := unix.Renameat2(p.build.fd(), i.passing, i.home.fd(), i.id, unix.RENAME_NOREPLACE)
+	err := p.moveHome(p.build, i.passing, i)
 	switch {
 	case err == nil:
 		return i.path, nil
-	case errors.Is(err, unix.ENOENT) && p.has(i.home, i.id):
+	case errors.Is(err, unix.ENOENT) && p.isTaken(i):
 		return i.path, nil
 	case errors.Is(err, unix.ENOENT):
 		return "", state.Errorf(state.Lost, "%s is in neither %s nor %s of pool %s", i, filepath.Dir(i.path), BuildDir, p.path)
@@ -160,28 +168,39 @@ func (p *Pool) discard(i item) error {
 	if err := i.check(); err != nil {
 		return err
 	}
-	for _, from := range []struct {
-		*dir
-		name string
-	}{{p.build, i.passing}, {i.home, i.id}} {
-		if from.dir == i.home && !p.isPlaced(i) {
-			continue
-		}
-		var err error
-		if i.fate != "" {
-			err = doom(from.fd(), from.name, i)
-		}
-		if err == nil {
-			err = p.toTrash(from.fd(), from.name, i.passing)
-		}
-		if errors.Is(err, unix.ENOENT) {
-			continue
-		}
-		if err != nil {
-			return full(fmt.Errorf("moving %s to %s: %w", i, TrashDir, err))
-		}
-		crash.Step(crash.DeleteRenamed)
+	if err := p.discardFrom(p.build, i.passing, i); err != nil {
+		return err
 	}
+	home, leave, err := i.enter(false)
+	if err == nil {
+		if p.isPlaced(i) {
+			err = p.discardFrom(home, i.name, i)
+		}
+		leave()
+	}
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		return full(err)
+	}
+	p.vacate(i)
+	return nil
+}
+
+// discardFrom moves what is called name in a directory into the trash, if it is there.
+func (p *Pool) discardFrom(from *dir, name string, i item) error {
+	var err error
+	if i.fate != "" {
+		err = doom(from.fd(), name, i)
+	}
+	if err == nil {
+		err = p.toTrash(from.fd(), name, i.passing)
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return full(fmt.Errorf("moving %s to %s: %w", i, TrashDir, err))
+	}
+	crash.Step(crash.DeleteRenamed)
 	return nil
 }
 
@@ -239,7 +258,7 @@ func (p *Pool) open(i item, flags int) (*os.File, error) {
 	for _, at := range []struct {
 		*dir
 		name string
-	}{{i.home, i.id}, {p.build, i.passing}, {i.home, i.id}} {
+	}{{i.home, i.inHome()}, {p.build, i.passing}, {i.home, i.inHome()}} {
 		var fd int
 		if fd, err = openAt(at.fd(), at.name, flags); err == nil {
 			return os.NewFile(uintptr(fd), filepath.Join(at.Name(), at.name)), nil

@@ -104,7 +104,7 @@ func Prepare(path, store string) error {
 	if err := checkXattrs(root); err != nil {
 		return err
 	}
-	for _, name := range []string{VolumesDir, ImagesDir, SnapshotsDir, BuildDir, TrashDir} {
+	for _, name := range []string{VolumesDir, ClaimsDir, ImagesDir, SnapshotsDir, BuildDir, TrashDir} {
 		mode := uint32(dirMode)
 		if name == SnapshotsDir {
 			mode = snapshotsMode

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -43,11 +44,15 @@ type Pool struct {
 	root      *os.File
 	volumes   *dir
 	images    *dir
+	claims    *dir
 	snapshots *dir
 	build     *dir
 	trash     *dir
 
 	inOrder bool // see isInOrder
+
+	vacatedMu sync.Mutex
+	vacated   map[string]struct{} // directories of claims that volumes have left, since the last Settle
 }
 
 // dir is a directory of the pool that is held open.
@@ -66,7 +71,7 @@ func Open(path string) (_ *Pool, err error) {
 			_ = p.Close()
 		}
 	}()
-	for name, mode := range map[string]uint32{ImagesDir: dirMode, SnapshotsDir: snapshotsMode} {
+	for name, mode := range map[string]uint32{ClaimsDir: dirMode, ImagesDir: dirMode, SnapshotsDir: snapshotsMode} {
 		if err := addDir(p.root, name, mode); err != nil {
 			return nil, state.Errorf(state.NotReady, "pool %s: making %s: %w", path, name, err)
 		}
@@ -98,7 +103,7 @@ func openMarked(path string) (*Pool, error) {
 
 // directories are those of the pool that are held open, by their names.
 func (p *Pool) directories() map[string]**dir {
-	return map[string]**dir{VolumesDir: &p.volumes, ImagesDir: &p.images, SnapshotsDir: &p.snapshots, BuildDir: &p.build, TrashDir: &p.trash}
+	return map[string]**dir{VolumesDir: &p.volumes, ClaimsDir: &p.claims, ImagesDir: &p.images, SnapshotsDir: &p.snapshots, BuildDir: &p.build, TrashDir: &p.trash}
 }
 
 // addDir makes, durably, a directory that pools of older drivers lack.
@@ -121,7 +126,7 @@ func addDir(root *os.File, name string, mode uint32) error {
 // Close releases what the pool holds open.
 func (p *Pool) Close() error {
 	var errs []error
-	for _, d := range []*dir{p.volumes, p.images, p.snapshots, p.build, p.trash} {
+	for _, d := range []*dir{p.volumes, p.claims, p.images, p.snapshots, p.build, p.trash} {
 		if d != nil {
 			errs = append(errs, d.Close())
 		}

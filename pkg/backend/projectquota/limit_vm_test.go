@@ -204,7 +204,7 @@ func TestPoolInProject(t *testing.T) {
 		b.purgeAll(t)
 		must(t, b.Close())
 		// The remedy.
-		for _, dir := range []string{"", pool.VolumesDir, pool.ImagesDir, pool.SnapshotsDir, pool.BuildDir, pool.TrashDir} {
+		for _, dir := range []string{"", pool.VolumesDir, pool.ClaimsDir, pool.ImagesDir, pool.SnapshotsDir, pool.BuildDir, pool.TrashDir} {
 			if out, err := exec.Command("chattr", "-p", "0", "-P", filepath.Join(b.Path(), dir)).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}

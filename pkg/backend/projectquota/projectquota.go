@@ -145,7 +145,7 @@ func openRoot(p *pool.Pool) (*os.File, error) {
 // checkInherited refuses a pool whose directories are in a project themselves: the
 // kernel moves nothing of another project into such a directory (EXDEV).
 func checkInherited(root *os.File) error {
-	for _, name := range []string{pool.VolumesDir, pool.ImagesDir, pool.SnapshotsDir, pool.BuildDir, pool.TrashDir} {
+	for _, name := range []string{pool.VolumesDir, pool.ClaimsDir, pool.ImagesDir, pool.SnapshotsDir, pool.BuildDir, pool.TrashDir} {
 		d, err := openAt(root, name, unix.O_RDONLY|unix.O_DIRECTORY)
 		if err != nil {
 			return err
@@ -157,7 +157,7 @@ func checkInherited(root *os.File) error {
 		}
 		if inherited {
 			return state.Errorf(state.Unsupported, "%s of the pool hands project %d on to what is in it, so that volumes cannot have projects of their own: "+
-				"run `chattr -p 0 -P` on the pool's directory and on %s, %s, %s, %s and %s in it", name, id, pool.VolumesDir, pool.ImagesDir, pool.SnapshotsDir, pool.BuildDir, pool.TrashDir)
+				"run `chattr -p 0 -P` on the pool's directory and on %s, %s, %s, %s, %s and %s in it", name, id, pool.VolumesDir, pool.ClaimsDir, pool.ImagesDir, pool.SnapshotsDir, pool.BuildDir, pool.TrashDir)
 		}
 	}
 	return nil

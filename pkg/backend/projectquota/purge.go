@@ -70,7 +70,7 @@ func (b *Backend) ReservedIDs(ctx context.Context) (map[uint32][]string, error) 
 		return nil, err
 	}
 	reserved := map[uint32][]string{}
-	for dir, names := range map[string]map[string]struct{}{pool.VolumesDir: c.Volumes, pool.BuildDir: c.Building, pool.TrashDir: c.Trash} {
+	for dir, names := range map[string]map[string]struct{}{pool.VolumesDir: c.Volumes, pool.ClaimsDir: c.Claims, pool.BuildDir: c.Building, pool.TrashDir: c.Trash} {
 		for name := range names {
 			if err := ctx.Err(); err != nil {
 				return nil, err
