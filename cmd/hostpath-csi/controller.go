@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
@@ -59,7 +58,7 @@ func (o *controllerOptions) run(ctx context.Context) error {
 	}
 	defer closing("the store", store.Close)
 	recorder := cluster.NewRecorder(client, "")
-	defaults, offered := config.Builtin, []prometheus.Collector(nil)
+	defaults, offered := config.Builtin, store.Collectors()
 	if o.file != "" {
 		tell := o.tellOfConfig(client, recorder, "the controller")
 		live, err := openConfig(o.file, nil, &o.log)

@@ -93,7 +93,7 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer cancel()
-	defaults, offered := config.Builtin, a.Collectors()
+	defaults, offered := config.Builtin, append(a.Collectors(), store.Collectors()...)
 	if live != nil {
 		defaults, offered, o.detail = live.defaults, append(offered, live), live.detail
 		live.tell = func(wrong error) {

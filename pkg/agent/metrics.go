@@ -1,9 +1,13 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/klog/v2"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
 // metrics are what the agent counts, and what it tells when it is scraped.
@@ -50,6 +54,9 @@ var (
 	descSnapshots = perPool("hostpath_csi_pool_snapshots", "Snapshots of the pool that are ready.")
 	descOrphans   = perPool("hostpath_csi_pool_orphans", "Directories of the pool that no record speaks of.")
 	descBacklog   = perPool("hostpath_csi_trash_entries", "Deleted volumes whose contents are still being removed.")
+	descPhase     = prometheus.NewDesc("hostpath_csi_volumes", "Volumes of the pool, by where they stand in their life.", []string{"pool", "phase"}, nil)
+	descBytes     = prometheus.NewDesc("hostpath_csi_volume_bytes", "Sum of the sizes of the pool's volumes, by where they stand in their life.", []string{"pool", "phase"}, nil)
+	descLag       = prometheus.NewDesc("hostpath_csi_reconcile_lag_seconds", "How long the volume or snapshot is waiting whose last change waits longest to be reconciled; 0: none is.", nil, nil)
 	descReconcile = prometheus.NewDesc("hostpath_csi_reconciling_volumes", "Volumes being reconciled, or waiting for it.", nil, nil)
 	descCopies    = prometheus.NewDesc("hostpath_csi_copies", "Snapshots, restores and clones being copied, or waiting for their turn.", nil, nil)
 )
@@ -62,7 +69,8 @@ func (a *Agent) Collectors() []prometheus.Collector {
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descUsable, descCordoned, descEnforces, descSize, descFree, descAllocated, descReserved, descAvailable,
-		descVolumes, descSnapshots, descOrphans, descBacklog, descReconcile, descCopies} {
+		descVolumes, descSnapshots, descOrphans, descBacklog, descReconcile, descCopies,
+		descPhase, descBytes, descLag} {
 		ch <- d
 	}
 }
@@ -74,6 +82,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge(descReconcile, float64(m.agent.queue.length()))
 	gauge(descCopies, float64(m.agent.copies.length()))
+	gauge(descLag, max(m.agent.queue.lag(), m.agent.snapshots.lag()).Seconds())
+	m.collectPhases(gauge)
 	for _, st := range m.agent.poolStatuses(context.Background()) {
 		gauge(descUsable, zeroOrOne(st.Usable()), st.Name)
 		gauge(descCordoned, zeroOrOne(st.Cordoned != ""), st.Name)
@@ -94,6 +104,39 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		gauge(descVolumes, float64(volumes), st.Name)
 		gauge(descSnapshots, float64(snapshots), st.Name)
 		gauge(descBacklog, float64(backlog), st.Name)
+	}
+}
+
+// phases are those of a volume.
+var phases = []state.Phase{state.Pending, state.Ready, state.Deleting, state.Failed}
+
+// collectPhases counts the records of this node's volumes.
+func (m *metrics) collectPhases(gauge func(*prometheus.Desc, float64, ...string)) {
+	type key struct {
+		pool  string
+		phase state.Phase
+	}
+	counts, bytes := map[key]int{}, map[key]int64{}
+	for _, p := range m.agent.pools.all() {
+		for _, phase := range phases {
+			counts[key{p.o.Name, phase}] = 0
+		}
+	}
+	err := each(context.Background(), m.agent.o.Volumes, func(v state.Volume) error {
+		k := key{v.Spec.Pool, cmp.Or(v.Status.Phase, state.Pending)}
+		if _, known := counts[k]; known && v.Spec.Node == m.agent.o.NodeID {
+			counts[k]++
+			bytes[k] += cmp.Or(v.Status.CapacityBytes, v.Spec.CapacityBytes)
+		}
+		return nil
+	})
+	if err != nil {
+		klog.ErrorS(err, "Volumes could not be counted for the metrics")
+		return
+	}
+	for k, n := range counts {
+		gauge(descPhase, float64(n), k.pool, string(k.phase))
+		gauge(descBytes, float64(bytes[k]), k.pool, string(k.phase))
 	}
 }
 

@@ -245,6 +245,8 @@ func TestMetrics(t *testing.T) {
 			"hostpath_csi_pool_snapshots default": 1, "hostpath_csi_copies": 0,
 			"hostpath_csi_pool_volumes default": 1, "hostpath_csi_trash_entries default": 0,
 			"hostpath_csi_trash_removed_inodes_total default": 1, "hostpath_csi_reconciling_volumes": 0,
+			"hostpath_csi_volumes Ready default": 1, "hostpath_csi_volumes Pending default": 0, "hostpath_csi_volume_bytes Ready default": 20 * mib,
+			"hostpath_csi_reconcile_lag_seconds": 0,
 		} {
 			if v, ok := got[name]; !ok || v != want {
 				w.Errorf("%s is %v (there: %v), want %v", name, v, ok, want)

@@ -16,15 +16,16 @@ type queue struct {
 
 	mu      sync.Mutex
 	closed  bool
-	again   map[string]bool // the volumes in work, and whether they changed meanwhile
-	waiting []string        // of those, the ones that no worker has taken
-	idle    int             // workers that wait for one
-	filled  *sync.Cond      // told when waiting or closed changes
-	room    int             // how many workers may still be started
+	again   map[string]bool      // the volumes in work, and whether they changed meanwhile
+	since   map[string]time.Time // when the oldest change came that was not worked on
+	waiting []string             // of those, the ones that no worker has taken
+	idle    int                  // workers that wait for one
+	filled  *sync.Cond           // told when waiting or closed changes
+	room    int                  // how many workers may still be started
 }
 
 func newQueue(parallel int, run func(ctx context.Context, id string)) *queue {
-	q := &queue{run: run, again: map[string]bool{}, room: parallel}
+	q := &queue{run: run, again: map[string]bool{}, since: map[string]time.Time{}, room: parallel}
 	q.filled = sync.NewCond(&q.mu)
 	q.ctx, q.cancel = context.WithCancel(context.Background())
 	return q
@@ -36,6 +37,9 @@ func (q *queue) add(id string) {
 	defer q.mu.Unlock()
 	if q.closed {
 		return
+	}
+	if _, waits := q.since[id]; !waits {
+		q.since[id] = time.Now()
 	}
 	if _, inWork := q.again[id]; inWork {
 		q.again[id] = true
@@ -72,6 +76,7 @@ func (q *queue) worker() {
 		}
 		id := q.waiting[0]
 		q.waiting = q.waiting[1:]
+		delete(q.since, id)
 		q.mu.Unlock()
 		q.run(q.ctx, id)
 		q.mu.Lock()
@@ -99,4 +104,15 @@ func (q *queue) length() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.again)
+}
+
+// lag is how long the change has waited that waits longest.
+func (q *queue) lag() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var longest time.Duration
+	for _, since := range q.since {
+		longest = max(longest, time.Since(since))
+	}
+	return longest
 }

@@ -61,6 +61,10 @@ func TestQueueRunsOneVolumeInTurn(t *testing.T) {
 			q.add("a")
 		}
 		r.want(t, "a", 1, 1)
+		time.Sleep(time.Second) // of this world's clock
+		if lag := q.lag(); lag != time.Second {
+			t.Errorf("what changed a second ago waits for %v", lag)
+		}
 		r.release <- struct{}{}
 		r.want(t, "a", 1, 2) // once more for all ten changes
 		r.release <- struct{}{}

@@ -27,7 +27,7 @@ import (
 const patience = time.Minute
 
 func TestMetricsAreWellFormedAndDocumented(t *testing.T) {
-	d := process.Start(t, process.Options{Metrics: true})
+	d := process.Start(t, process.Options{Metrics: true, Config: "log: {verbosity: 1}"})
 	live(t, d, "a")
 	scraped, err := d.Scrape()
 	must(t, err)
@@ -46,9 +46,6 @@ func TestMetricsAreWellFormedAndDocumented(t *testing.T) {
 		}
 	}
 	for _, m := range told {
-		if strings.HasPrefix(m[1], "hostpath_csi_config_") {
-			continue // told with a configuration file only, which this driver has none of
-		}
 		if !slices.ContainsFunc(names, func(n []string) bool { return m[1] == n[1] }) {
 			t.Errorf("%s tells of %s, which is not scraped", metricsFile, m[1])
 		}
@@ -58,7 +55,7 @@ func TestMetricsAreWellFormedAndDocumented(t *testing.T) {
 // TestDashboardShowsData has Prometheus scrape a driver that does something, and every
 // query of the dashboard, and of the alerts without their thresholds, find series.
 func TestDashboardShowsData(t *testing.T) {
-	d := process.Start(t, process.Options{Metrics: true})
+	d := process.Start(t, process.Options{Metrics: true, Config: "log: {verbosity: 1}"})
 	p := startPrometheus(t, d.MetricsAddress())
 	for _, q := range queries(t) {
 		deadline := time.Now().Add(patience)

@@ -34,11 +34,16 @@ type Options struct {
 	Env []string
 	// Args are added to the command line.
 	Args []string
+	// Config has the pool declared by a configuration file, which says this, too.
+	Config string
 	// Pool is added to what the flag --pool says of the pool, such as ",enforcement=none".
 	Pool string
 	// Metrics has the driver serve them: see Metric.
 	Metrics bool
 }
+
+// configFile declares the pool at a path.
+const configFile = "apiVersion: hostpath-csi.dev/v1alpha1\nkind: Configuration\npools: [{name: default, path: %q}]\n%s\n"
 
 // Driver is a running driver.
 type Driver struct {
@@ -83,7 +88,16 @@ func Launch(t testing.TB, o Options) *Driver {
 	}
 	d := &Driver{Dir: o.Dir, log: &logBuffer{}, exited: make(chan struct{})}
 	args := append([]string{"standalone", "--endpoint", d.Endpoint(), "--node-id", NodeID,
-		"--state-dir", d.StateDir(), "--pool", "default=" + d.PoolDir() + o.Pool}, o.Args...)
+		"--state-dir", d.StateDir()}, o.Args...)
+	if o.Config == "" {
+		args = append(args, "--pool", "default="+d.PoolDir()+o.Pool)
+	} else {
+		file := filepath.Join(d.Dir, "config.yaml")
+		if err := os.WriteFile(file, fmt.Appendf(nil, configFile, d.PoolDir(), o.Config), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--config", file)
+	}
 	if o.Metrics {
 		d.metrics = freeAddress(t)
 		args = append(args, "--metrics-address", d.metrics)

@@ -27,6 +27,7 @@ func (r *records[S, U, O]) Create(ctx context.Context, id string, spec S) (recor
 		obj.SetRecordID(id)
 		obj.SetFinalizers([]string{v1alpha1.Finalizer})
 		err := call(ctx, r.doing("creating", id), func(ctx context.Context) error {
+			defer r.store.timed(time.Now())
 			obj, err = r.api.Create(ctx, obj, metav1.CreateOptions{})
 			return err
 		})
@@ -202,6 +203,7 @@ func (r *records[S, U, O]) send(ctx context.Context, obj O, patch []byte, h half
 	release := r.cache.hold(obj.RecordID())
 	defer release()
 	err = call(ctx, r.doing("changing", obj.RecordID()), func(ctx context.Context) error {
+		defer r.store.timed(time.Now())
 		stored, err = r.api.Patch(ctx, obj.GetName(), types.MergePatchType, patch, metav1.PatchOptions{}, h.subresources...)
 		return err
 	})

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -48,6 +49,8 @@ type Store struct {
 	snapshots *records[state.SnapshotSpec, state.SnapshotStatus, *v1alpha1.HostPathSnapshot]
 	nodes     *records[state.NodeSpec, state.NodeStatus, *v1alpha1.HostPathNode]
 
+	commitDuration prometheus.Histogram
+
 	stop    context.CancelFunc // ends the watches of the API server
 	watches sync.WaitGroup
 
@@ -80,7 +83,7 @@ func Open(ctx context.Context, config *rest.Config, o Options) (*Store, error) {
 		return nil, state.Errorf(state.Invalid, "the configuration of the Kubernetes API: %w", err)
 	}
 
-	s := &Store{api: api}
+	s := &Store{api: api, commitDuration: newCommitDuration()}
 	if err := s.awaitAPI(ctx, config, client); err != nil {
 		return nil, err
 	}
