@@ -157,15 +157,12 @@ func (p *Pool) StillThere() error {
 	if now.UUID != p.marker.UUID {
 		return state.Errorf(state.NotReady, "pool %s was %s and is %s now: mount the disk it was on", p.path, p.marker.UUID, now.UUID)
 	}
-	held, err := mountID(p.root)
-	if err != nil {
-		return fmt.Errorf("mount of pool %s: %w", p.path, err)
-	}
 	seen, err := mountID(root)
 	if err != nil {
 		return fmt.Errorf("mount of pool %s: %w", p.path, err)
 	}
-	if held != seen {
+	// A filesystem that was shut down after its disk had gone tells nothing, not even that.
+	if held, err := mountID(p.root); err != nil || held != seen {
 		return state.Errorf(state.NotReady, "pool %s: %w", p.path, backend.ErrRemounted)
 	}
 	return nil
