@@ -41,7 +41,8 @@ func newArchiveListCommand() *cobra.Command {
 				for _, a := range p.Archived {
 					shown := show.Archived{Name: a.Name, Pool: p.Name, Path: filepath.Join(p.Path, pool.ArchiveDir, a.Name)}
 					if v := a.Volume; v != nil {
-						shown.VolumeID, shown.Claim, shown.CapacityBytes, shown.DeletedAt = v.ID, v.Spec.Claim, v.Spec.CapacityBytes, &a.DeletedAt
+						shown.VolumeID, shown.Claim, shown.DeletedAt = v.ID, v.Spec.Claim, &a.DeletedAt
+						shown.AccessType, shown.CapacityBytes = v.Spec.AccessType, v.Spec.CapacityBytes
 					}
 					list.Archived = append(list.Archived, shown)
 				}
@@ -65,7 +66,7 @@ func newArchiveRestoreCommand() *cobra.Command {
 volume of the driver again with 'hostpath-csi recover', which the driver has to be
 stopped for. It is refused while another volume has that ID.
 
-Where records are in Kubernetes, make a new claim instead, and copy the contents into it.`,
+Where records are in Kubernetes, 'kubectl hostpath archive restore' does it instead.`,
 		Example: `  hostpath-csi archive restore shop_data-db-0.2026-03-01.6f1e2d1c --pool default=/var/lib/hostpath-csi/pool`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 
@@ -23,9 +24,17 @@ type options struct {
 	output     show.Format
 
 	node, pool string
+
+	// driverNamespace is where the pods of the node plugin are.
+	driverNamespace string
+	exec            func(ctx context.Context, pod string, command []string) (stdout []byte, err error) // of tests; nil: in the pod
 }
 
 func newRootCommand() *cobra.Command {
+	return newCommands(&options{output: show.AsTable})
+}
+
+func newCommands(o *options) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "kubectl-hostpath",
 		Short: "Show the volumes, snapshots, pools and nodes of hostpath-csi in a cluster",
@@ -34,15 +43,14 @@ in Kubernetes tell of them. They say what a node's agent saw last; what is on a 
 disks now, 'hostpath-csi' tells there.
 
 It takes kubectl's flags and configuration, and may what its user may: get and list the
-resources of the group hostpath-csi.dev.`,
+resources of the group hostpath-csi.dev. 'archive' takes more.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl hostpath"},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	o := &options{output: show.AsTable}
 	o.addFlags(root.PersistentFlags())
 	complete(root, "output", show.Formats)
-	root.AddCommand(newVolumesCommand(o), newSnapshotsCommand(o), newPoolsCommand(o), newNodesCommand(o), newVersionCommand())
+	root.AddCommand(newVolumesCommand(o), newSnapshotsCommand(o), newPoolsCommand(o), newNodesCommand(o), newArchiveCommand(o), newVersionCommand())
 	return root
 }
 

@@ -39,7 +39,33 @@ func (a *Agent) fill(ctx context.Context, p *nodePool, b backend.Backend, v stat
 		return err
 	}
 	defer end()
-	return b.BuildFrom(ctx, v, from, nil)
+	if err := b.BuildFrom(ctx, v, from, nil); err != nil {
+		return err
+	}
+	if v.Spec.Source.Kind == state.FromArchive {
+		return stillArchived(b, v.Spec.Source.ID, from)
+	}
+	return nil
+}
+
+// stillArchived returns nil if what was copied was in the archive until the end. Nothing else
+// keeps it there: it may be removed by hand, or because its time is over, and the copy would
+// lack what was removed before it was reached.
+func stillArchived(b backend.Backend, name string, copied *os.File) error {
+	now, err := b.OpenArchived(name)
+	if err != nil {
+		return err
+	}
+	defer now.File.Close()
+	was, err := copied.Stat()
+	if err != nil {
+		return err
+	}
+	is, err := now.File.Stat()
+	if err == nil && !os.SameFile(was, is) {
+		err = state.Errorf(state.NotFound, "%s was removed from the archive while it was copied", state.Quote(name))
+	}
+	return err
 }
 
 // openSource opens what a volume is to be a copy of, and keeps it from being removed
@@ -54,6 +80,17 @@ func (a *Agent) openSource(ctx context.Context, b backend.Backend, v state.Volum
 		return openAsSource(ctx, a, a.o.Snapshots, v, func(of state.Snapshot) error {
 			return suits(v, of.Status.Phase, of.Spec.Node, of.Spec.Pool, of.Spec.AccessType, of.Status.SizeBytes)
 		}, b.OpenSnapshot)
+	case source.Kind == state.FromArchive:
+		from, err := b.OpenArchived(source.ID)
+		if err != nil {
+			return nil, nil, err
+		}
+		kept := from.Volume // that it is ready and lies here is sure
+		if err := suits(v, state.Ready, v.Spec.Node, v.Spec.Pool, kept.Spec.AccessType, kept.Spec.CapacityBytes); err != nil {
+			_ = from.File.Close()
+			return nil, nil, err
+		}
+		return from.File, func() { _ = from.File.Close() }, nil
 	default:
 		return nil, nil, state.Errorf(state.Unsupported, "volume %s is to be made from a %s, which is not served here", v.ID, source.Kind)
 	}

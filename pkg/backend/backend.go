@@ -181,6 +181,13 @@ type Archived struct {
 	DeletedAt time.Time
 }
 
+// OpenArchived is an entry of the archive, opened.
+type OpenArchived struct {
+	File *os.File
+	// Volume is the record that it carries.
+	Volume state.Volume
+}
+
 // PassingName is the name of a volume or snapshot in .tmp and .trash, where another life
 // of the same ID may have left something too.
 func PassingName[S, U any](o state.Object[S, U]) string { return o.ID + "." + o.UID }
@@ -273,6 +280,9 @@ type Backend interface {
 	Scrub(ctx context.Context, entry string, progress func(inodes int)) error
 	// Archived lists the archive; Expire moves what is in it to .trash, to be removed.
 	Archived() ([]Archived, error)
+	// OpenArchived opens, with O_PATH, an entry of the archive that was a volume; NotFound if
+	// there is none. The caller closes it.
+	OpenArchived(name string) (OpenArchived, error)
 	Expire(name string) error
 
 	// Prune is for the start: it removes the directories of claims/ that are empty.

@@ -32,7 +32,7 @@ func parseSource(s *csi.VolumeContentSource, p config.Parameters) (*state.Source
 // sourceToCSI tells a CO what a volume began as a copy of.
 func sourceToCSI(s *state.Source) *csi.VolumeContentSource {
 	switch {
-	case s == nil:
+	case s == nil, s.Kind == state.FromArchive: // of which CSI knows nothing
 		return nil
 	case s.Kind == state.FromSnapshot:
 		return &csi.VolumeContentSource{Type: &csi.VolumeContentSource_Snapshot{Snapshot: &csi.VolumeContentSource_SnapshotSource{SnapshotId: s.ID}}}

@@ -45,10 +45,12 @@ const (
 // SourceKind names what a volume's first contents come from.
 type SourceKind string
 
-// The content sources of the CSI spec (VolumeContentSource).
+// The content sources of the CSI spec (VolumeContentSource), and one that no call of CSI has:
+// a deleted volume that is kept, by its name in the archive.
 const (
 	FromSnapshot SourceKind = "Snapshot"
 	FromVolume   SourceKind = "Volume"
+	FromArchive  SourceKind = "Archive"
 )
 
 // Source is where a volume's first contents come from.

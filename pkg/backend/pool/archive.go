@@ -132,6 +132,35 @@ func (p *Pool) Archived() ([]backend.Archived, error) {
 	return all, nil
 }
 
+// OpenArchived opens an entry of the archive that was a volume, with O_PATH.
+func (p *Pool) OpenArchived(name string) (o backend.OpenArchived, err error) {
+	if err := checkEntry(name); err != nil {
+		return o, err
+	}
+	none := state.Errorf(state.NotFound, "the archive of this pool has no %s that was a volume", state.Quote(name))
+	fd, err := openAt(int(p.root.Fd()), ArchiveDir+"/"+name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	if errors.Is(err, unix.ENOENT) {
+		return o, none
+	}
+	if err != nil {
+		return o, fmt.Errorf("opening %s in the archive: %w", name, err)
+	}
+	defer unix.Close(fd)
+	f, err := readFate(fd)
+	if err != nil || f.Of == "" {
+		return o, none
+	}
+	if o.Volume, err = p.ReadRecord(ArchiveDir + "/" + name); err != nil {
+		return o, err
+	}
+	path, err := openAt(int(p.root.Fd()), ArchiveDir+"/"+name, unix.O_PATH)
+	if err != nil {
+		return o, fmt.Errorf("opening %s in the archive: %w", name, err)
+	}
+	o.File = os.NewFile(uintptr(path), ArchiveDir+"/"+name)
+	return o, nil
+}
+
 // Expire moves an archived volume to the trash, where Purge removes it. What is written
 // on it says so first, durably: it would be archived again.
 func (p *Pool) Expire(name string) error {

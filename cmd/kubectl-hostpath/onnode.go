@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/remotecommand"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// What no record tells, since only a node's disk knows it, a node is asked by the
+// command of the same name, which runs in the pod of the node plugin there. Who may do so is
+// who may run commands in the driver's pods: in effect, the node's root.
+const (
+	nodePlugin    = "app.kubernetes.io/name=hostpath-csi,app.kubernetes.io/component=node"
+	driverProgram = "/hostpath-csi"
+	driverConfig  = "/etc/hostpath-csi/config.yaml"
+	driverPod     = "hostpath-csi" // the container
+)
+
+// nodePods reaches the pods of the node plugin.
+type nodePods struct {
+	namespace string
+	api       rest.Interface
+	codec     runtime.ParameterCodec
+	config    *rest.Config
+	// exec runs a command in a pod; tests have another.
+	exec func(ctx context.Context, pod string, command []string) (stdout []byte, err error)
+}
+
+// connectNodes reaches the pods of the driver's namespace.
+func (o *options) connectNodes() (*nodePods, error) {
+	config, err := o.config()
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := corev1.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	config.APIPath, config.GroupVersion = "/api", &corev1.SchemeGroupVersion
+	config.ContentType, config.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+	config.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
+	api, err := rest.RESTClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("how to reach the cluster: %w", err)
+	}
+	n := &nodePods{namespace: o.driverNamespace, api: api, codec: runtime.NewParameterCodec(scheme), config: config}
+	n.exec = n.execute
+	if o.exec != nil {
+		n.exec = o.exec
+	}
+	return n, nil
+}
+
+// nodePod is a pod of the node plugin that works, and its node.
+type nodePod struct{ name, node string }
+
+// list returns the pods of the node plugin, or that of one node. away are nodes whose pod does
+// not work.
+func (n *nodePods) list(ctx context.Context, node string) (pods []nodePod, away []string, err error) {
+	options := metav1.ListOptions{LabelSelector: nodePlugin}
+	if node != "" {
+		options.FieldSelector = fields.OneTermEqualSelector("spec.nodeName", node).String()
+	}
+	var list corev1.PodList
+	if err := n.api.Get().Namespace(n.namespace).Resource("pods").VersionedParams(&options, n.codec).Do(ctx).Into(&list); err != nil {
+		return nil, nil, err
+	}
+	for _, p := range list.Items {
+		if p.Status.Phase != corev1.PodRunning || p.DeletionTimestamp != nil {
+			away = append(away, p.Spec.NodeName)
+			continue
+		}
+		pods = append(pods, nodePod{p.Name, p.Spec.NodeName})
+	}
+	switch {
+	case len(pods) > 0:
+		return pods, away, nil
+	case node != "":
+		return nil, nil, fmt.Errorf("no pod of the node plugin works on node %s in namespace %s: see 'kubectl -n %s get pods -o wide', or give --driver-namespace", state.Quote(node), n.namespace, n.namespace)
+	}
+	return nil, nil, fmt.Errorf("no pod of the node plugin works in namespace %s: give the driver's as --driver-namespace", n.namespace)
+}
+
+// run runs a command of the driver's program, such as "archive ls", on a node and returns
+// what it prints.
+func (n *nodePods) run(ctx context.Context, on nodePod, command string, args ...string) ([]byte, error) {
+	line := append([]string{driverProgram}, strings.Fields(command)...)
+	out, err := n.exec(ctx, on.name, append(append(line, "--config", driverConfig), args...))
+	if err != nil {
+		return out, fmt.Errorf("node %s: %w", on.node, err)
+	}
+	return out, nil
+}
+
+// execute does what kubectl exec does.
+func (n *nodePods) execute(ctx context.Context, pod string, command []string) ([]byte, error) {
+	req := n.api.Post().Namespace(n.namespace).Resource("pods").Name(pod).SubResource("exec").
+		VersionedParams(&corev1.PodExecOptions{Container: driverPod, Command: command, Stdout: true, Stderr: true}, n.codec)
+	there, err := remotecommand.NewWebSocketExecutor(n.config, "GET", req.URL().String())
+	if err != nil {
+		return nil, err
+	}
+	var stdout, stderr bytes.Buffer
+	err = there.StreamWithContext(ctx, remotecommand.StreamOptions{Stdout: &stdout, Stderr: &stderr})
+	if said := strings.TrimSpace(strings.TrimPrefix(stderr.String(), "hostpath-csi: ")); err != nil && said != "" {
+		err = errors.New(said)
+	}
+	if apierrors.IsForbidden(err) {
+		err = fmt.Errorf("%w: ask for the right to create pods/exec in namespace %s", err, n.namespace)
+	}
+	return stdout.Bytes(), err
+}
