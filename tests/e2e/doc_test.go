@@ -9,6 +9,7 @@
 //	size_test.go          limits, expansion, capacity
 //	copies_test.go        snapshots, restores, clones
 //	access_test.go        block, read-only, one pod only, generic ephemeral
+//	ephemeral_test.go     volumes that pods ask for by themselves
 //	disruption_test.go    whoever is killed, and nodes that come and go
 //	config_test.go        the ConfigMap, changed while all runs
 //	bench_test.go         many claims at once, measured
