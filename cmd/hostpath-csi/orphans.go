@@ -10,9 +10,9 @@ import (
 func newOrphansCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "orphans",
-		Short: "Find what lies in the pools and belongs to no volume",
+		Short: "Find what lies in the pools and belongs to no volume, and make volumes of it",
 	}
-	cmd.AddCommand(newOrphansListCommand())
+	cmd.AddCommand(newOrphansListCommand(), newAdoptCommand())
 	return cmd
 }
 

@@ -23,7 +23,7 @@ the command line wins.`,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags()) },
 	}
 	root.AddCommand(newStandaloneCommand(), newControllerCommand(), newNodeCommand(), newRecoverCommand(), newConfigCommand(), newVersionCommand())
-	root.AddCommand(newVolumesCommand(), newSnapshotsCommand(), newPoolsCommand(), newOrphansCommand(), newDuCommand(), newArchiveCommand(), newDoctorCommand())
+	root.AddCommand(newVolumesCommand(), newSnapshotsCommand(), newPoolsCommand(), newOrphansCommand(), newAdoptCommand(), newDuCommand(), newArchiveCommand(), newDoctorCommand())
 	return root
 }
 

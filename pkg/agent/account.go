@@ -12,7 +12,10 @@ import (
 // reserve promises bytes of the pool to a volume or snapshot, or says that there is no room.
 // It is the one place where room is given out, so that concurrent creations never
 // give the same room twice.
-func (p *nodePool) reserve(ctx context.Context, b backend.Backend, bytes int64) error {
+//
+// held is for what has its bytes already: that the filesystem has none free is no reason
+// to refuse it, though it must not have been promised more than it has.
+func (p *nodePool) reserve(ctx context.Context, b backend.Backend, bytes int64, held bool) error {
 	fs, err := b.Capacity(ctx)
 	if err != nil {
 		return err
@@ -22,7 +25,9 @@ func (p *nodePool) reserve(ctx context.Context, b backend.Backend, bytes int64) 
 	if p.b == nil { // it was let go or refused meanwhile
 		return p.refused
 	}
-	if free := p.available(fs, b.Features()); bytes > free {
+	f := b.Features()
+	f.EnforcesLimits = f.EnforcesLimits || held
+	if free := p.available(fs, f); bytes > free {
 		return state.Errorf(state.NoSpace, "pool %s has room for %d bytes, not for %d: ask for less, or make room", p.o.Name, free, bytes)
 	}
 	p.allocated += bytes

@@ -184,6 +184,7 @@ func (o *RecoverOptions) entry(ctx context.Context, b backend.Backend, poolName,
 	f.ID, f.CapacityBytes, f.Claim = old.ID, old.Spec.CapacityBytes, old.Spec.Claim
 	spec := old.Spec
 	spec.Pool, spec.Node = poolName, cmp.Or(o.NodeID, spec.Node)
+	spec.Adopt = ""    // what it was made of is itself
 	spec.EmptyFor = "" // whose claim it was then; what is in it now may be another's
 	f.node = spec.Node
 	v, err := o.Volumes.Create(ctx, old.ID, spec)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
@@ -21,8 +23,12 @@ const lostReason = "DirectoryMissing"
 //	record               on the disk          what is done
 //	Ready                volumes/ID           nothing; a lost volume that came back is healthy again
 //	Ready                .tmp/ID.UID          placed: the crash came between commit and rename
+//	Ready                the directory that   placed: the crash came between commit and rename
+//	                     it is made of
 //	Deleting             anything or nothing  discarded again, finalized
 //	any                  only .trash/ID.UID   finalized: the crash came between rename and commit
+//	Pending, Failed      the directory that   left where it is, and as it was
+//	                     it is to be made of
 //	Ready                nothing              health DATA_LOSS; never made again empty
 //	Pending, Failed      anything or nothing  nobody was answered: undone, or done, as
 //	                                          Options.CallersShareProcess says
@@ -171,6 +177,15 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 			return err
 		}
 		placed = true
+	case !placed && v.Spec.Adopt != "":
+		_, err := s.b.Place(ctx, v)
+		if err != nil && state.ReasonOf(err) != state.Lost {
+			return err
+		}
+		if placed = err == nil; placed {
+			delete(s.disk.Volumes, strings.TrimPrefix(v.Spec.Adopt, pool.VolumesDir+"/"))
+			delete(s.disk.Claims, strings.TrimPrefix(v.Spec.Adopt, pool.ClaimsDir+"/"))
+		}
 	}
 	return s.health(ctx, v, placed)
 }

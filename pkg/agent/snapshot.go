@@ -127,7 +127,7 @@ func (a *Agent) copySnapshot(ctx context.Context, s state.Snapshot) (_ state.Sna
 	if s.Status, err = describe(ctx, b, s.ID, v); err != nil {
 		return s, nil, nil, err
 	}
-	if err = p.reserve(ctx, b, s.Status.UsedBytes); err != nil {
+	if err = p.reserve(ctx, b, s.Status.UsedBytes, false); err != nil {
 		return s, nil, nil, err
 	}
 	release = func() { p.release(s.Status.UsedBytes) }

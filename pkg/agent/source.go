@@ -26,6 +26,9 @@ func (a *Agent) restore(v state.Volume) {
 
 // fill builds the volume: empty, or as a copy of its source.
 func (a *Agent) fill(ctx context.Context, p *nodePool, b backend.Backend, v state.Volume) error {
+	if v.Spec.Adopt != "" {
+		return a.adopt(ctx, p, b, v)
+	}
 	if v.Spec.Source == nil {
 		return b.Build(ctx, v)
 	}

@@ -40,7 +40,7 @@ func (a *Agent) reconcile(ctx context.Context, id string) {
 		err = a.remove(ctx, v)
 	case phase == "" || phase == state.Pending:
 		crash.Step(crash.CreateRecorded)
-		if v.Spec.Source != nil {
+		if v.Spec.Source != nil || v.Spec.Adopt != "" {
 			a.restore(v)
 			return
 		}
@@ -92,6 +92,9 @@ func (a *Agent) create(ctx context.Context, v state.Volume) error {
 		return err
 	}
 	p.countReady(+1)
+	if v.Spec.Adopt != "" {
+		p.noOrphan(v.Spec.Adopt)
+	}
 	a.report.soon()
 	if placeErr != nil {
 		// It is there nevertheless: Backend.Open finds it where it was built.
@@ -113,7 +116,7 @@ func (a *Agent) build(ctx context.Context, v state.Volume) (_ state.Volume, b ba
 	if err = checkOnDelete(v, b.Features()); err != nil {
 		return v, nil, nil, err
 	}
-	if err = p.reserve(ctx, b, v.Spec.CapacityBytes); err != nil {
+	if err = p.reserve(ctx, b, v.Spec.CapacityBytes, v.Spec.Adopt != ""); err != nil {
 		return v, nil, nil, err
 	}
 	release = func() { p.release(v.Spec.CapacityBytes) }
@@ -151,7 +154,7 @@ func (a *Agent) resize(ctx context.Context, v state.Volume) error {
 		return a.refuse(ctx, v, err)
 	}
 	if more > 0 {
-		if err := p.reserve(ctx, b, more); err != nil {
+		if err := p.reserve(ctx, b, more, false); err != nil {
 			return a.refuse(ctx, v, err)
 		}
 	}

@@ -77,6 +77,21 @@
 // Nothing of that is synced, and no lock is held: a directory is removed only if it is empty, which
 // the kernel decides, and what is to be placed in one that was removed is placed in a new one.
 //
+// # Directories that become volumes
+//
+// A volume may be made of a directory that is in the pool before (VolumeSpec.Adopt), with all that is
+// in it, and none of it copied. Until somebody was answered it stays where it is and is not the
+// driver's: whatever fails, or is cut short, leaves the directory, and Discard only takes off it what
+// was put on it.
+//
+//	Adopt     the record is written on the directory, and synced. A crash: it is taken off by
+//	          Discard, or done again; without a store that has it, it says nothing
+//	          all files become files of the volume's project, and that is limited. A crash: the same
+//	          all is synced
+//	(store)   the record is committed as Ready. From here on it is a volume like any other
+//	Place     the directory is renamed to volumes/ID, unless it is there. Not synced: the start-up
+//	          scan calls Place for a Ready record that is in neither place
+//
 // # What a copy is
 //
 // A snapshot is a copy of a volume, and a volume may begin as a copy of a snapshot or of
@@ -228,6 +243,11 @@ type Backend interface {
 	// those of from, unless v.Spec.Source says otherwise. progress, which may be nil, is
 	// told now and then what is done.
 	BuildFrom(ctx context.Context, v state.Volume, from *os.File, progress func(state.Progress)) error
+	// Adopt is Build for a volume that is made of the directory at v.Spec.Adopt. own tells
+	// whether that may be taken, given the names of the record that it carries (nil: none):
+	// it is called while nothing else of the pool is adopted. OutOfRange if the directory takes
+	// more than the volume is to have.
+	Adopt(ctx context.Context, v state.Volume, own func(there *state.Meta) error) error
 	// Snapshot makes, under .tmp and durably, a snapshot of from, an opened volume.
 	// It is placed, opened and discarded as a volume is.
 	Snapshot(ctx context.Context, s state.Snapshot, from *os.File, progress func(state.Progress)) error

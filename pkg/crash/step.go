@@ -21,6 +21,8 @@ const (
 	CreatePlaced         Name = "create.placed"         // the directory is in its place, nobody was answered
 	ClaimsMade           Name = "claims.made"           // the directories on the way to a volume's place are made, and are empty
 	ClaimsPruned         Name = "claims.pruned"         // a volume has left its place, and the last directory on the way is gone
+	AdoptLabelled        Name = "adopt.labelled"        // an existing directory carries the record of the volume that it is to become
+	AdoptHeld            Name = "adopt.held"            // it has its limit, not synced
 	DeleteRecorded       Name = "delete.recorded"       // the record says that it shall go
 	DeleteDoomed         Name = "delete.doomed"         // the directory says what is to become of it in .trash, and is in its place
 	DeleteRenamed        Name = "delete.renamed"        // the directory is in .trash, not synced
@@ -64,7 +66,7 @@ const (
 // Steps lists every step, for the tests that must reach each of them.
 func Steps() []Name {
 	return []Name{CreateRecorded, CreateMade, CreateLabelled, CreateSynced, CreateCommitting, CreateCommitted,
-		CreatePlaced, ClaimsMade, ClaimsPruned, DeleteRecorded, DeleteDoomed, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, PurgeArchived, PurgeScrubbed, EmptyRecorded, EmptySynced, ExpandRecorded,
+		CreatePlaced, AdoptLabelled, AdoptHeld, ClaimsMade, ClaimsPruned, DeleteRecorded, DeleteDoomed, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, PurgeArchived, PurgeScrubbed, EmptyRecorded, EmptySynced, ExpandRecorded,
 		ExpandResized, ExpandGrown, ExpandCommitted, PublishChecked, PublishAttached, PublishMounted, UnpublishDetach, UnpublishFreed, UnpublishRemoved, EphemeralMade, EphemeralUnpublished,
 		SnapshotRecorded, SnapshotCopying, SnapshotCommitting, SnapshotCommitted, SnapshotPlaced,
 		StoreCommitted, PoolMarked, DiskAllocated, DiskClaimed, DiskFormatted, DiskPlaced, DiskAttached, DiskMounted, DiskExtended, DiskGrown}

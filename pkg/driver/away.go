@@ -7,7 +7,7 @@ func newController(o Options) *controller {
 	if away == nil {
 		away = func(string) error { return nil }
 	}
-	return &controller{volumes: o.Volumes, snapshots: o.Snapshots, nodes: o.Nodes, defaults: o.Defaults, away: away, firstOnly: o.FirstPreferenceOnly,
+	return &controller{volumes: o.Volumes, snapshots: o.Snapshots, nodes: o.Nodes, defaults: o.Defaults, away: away, firstOnly: o.FirstPreferenceOnly, adopts: o.NodeID != "",
 		inFlight: newInFlight(), snapshotsInFlight: newInFlight()}
 }
 

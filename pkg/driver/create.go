@@ -19,6 +19,7 @@ type wanted struct {
 	access     []access
 	parameters config.Parameters
 	path       string // see state.VolumeSpec
+	adopt      string // see state.VolumeSpec
 	source     *state.Source
 	topology   *csi.TopologyRequirement
 	ephemeral  *state.Ephemeral // nil: it outlives pods
@@ -30,6 +31,9 @@ type wanted struct {
 func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequest) (*csi.CreateVolumeResponse, error) {
 	want, err := parseCreate(req, c.parameterDefaults())
 	if err != nil {
+		return nil, err
+	}
+	if want.adopt, err = c.adopted(ctx, want); err != nil {
 		return nil, err
 	}
 	if want.source != nil && c.snapshots == nil {
@@ -186,7 +190,7 @@ func pathOf(w wanted) (string, error) {
 func (want wanted) specAt(at place, bytes int64) state.VolumeSpec {
 	p := want.parameters
 	spec := state.VolumeSpec{Name: want.name, Node: at.node, Pool: at.pool.Name, CapacityBytes: bytes, AccessType: want.kind,
-		Source: want.source, Mode: p.Mode, UserID: p.UserID, GroupID: p.GroupID, OnDelete: p.OnDelete, Path: want.path, Claim: p.Claim, Ephemeral: want.ephemeral}
+		Source: want.source, Mode: p.Mode, UserID: p.UserID, GroupID: p.GroupID, OnDelete: p.OnDelete, Path: want.path, Adopt: want.adopt, Claim: p.Claim, Ephemeral: want.ephemeral}
 	if want.kind == state.BlockAccess {
 		spec.Provisioning = p.Provisioning
 	}
@@ -291,6 +295,8 @@ func compatible(v state.Volume, want wanted) error {
 		return differs("parameter provisioning", v.Spec.Provisioning, p.Provisioning)
 	case p.Given["onDelete"] && p.OnDelete != v.Spec.OnDelete:
 		return differs("parameter onDelete", v.Spec.OnDelete, p.OnDelete)
+	case want.adopt != "" && want.adopt != v.Spec.Adopt:
+		return differs("directory that it was made of", state.Quote(v.Spec.Adopt), state.Quote(want.adopt))
 	case p.Given["pathTemplate"] && want.path != v.Spec.Path:
 		return differs("parameter pathTemplate", state.Quote(v.Spec.Path), state.Quote(want.path))
 	case !allowed(v.Spec.Node, want.topology):

@@ -103,6 +103,7 @@ type controller struct {
 	defaults          func() config.Parameters // see Options.Defaults
 	away              func(nodeID string) error
 	firstOnly         bool // see Options.FirstPreferenceOnly
+	adopts            bool // it serves one node, its own
 	inFlight          *inFlight
 	snapshotsInFlight *inFlight
 }

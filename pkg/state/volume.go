@@ -123,6 +123,9 @@ type VolumeSpec struct {
 	// Path is where a mount volume lies beneath claims/ of its pool, if it is named after
 	// its claim: see PathID. "": its ID names it. It is fixed for the volume's life.
 	Path string `json:"path,omitempty"`
+	// Adopt is the path, relative to the pool, of a directory that becomes the volume with all
+	// that is in it, instead of a new one; "": none.
+	Adopt string `json:"adopt,omitempty"`
 	// Claim is whom the volume was made for, where known.
 	Claim *Claim `json:"claim,omitempty"`
 	// Ephemeral is nil for a volume that has a life of its own.

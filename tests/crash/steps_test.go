@@ -81,6 +81,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 	for _, step := range archiveSteps { // TestKilledWhileADeletedVolumeIsArchived, ...Scrubbed
 		reached[step] = true
 	}
+	for _, step := range adoptSteps { // TestKilledWhileADirectoryBecomesAVolume
+		reached[step] = true
+	}
 	for _, step := range claimsSteps { // TestKilledWithAVolumeThatIsNamedAfterItsClaim
 		reached[step] = true
 	}

@@ -78,7 +78,9 @@ var groups = []group{
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: emptyLimitTests},
 	{tests: usageTests},
 	{tests: parallelTests},
+	{tests: adoptTests},
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: limitTests},
+	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: adoptLimitTests},
 	{tests: copyTests},
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: copyLimitTests},
 	// Last: what a removed image gives back, btrfs counts only later.

@@ -75,6 +75,13 @@ func SetOwner(d *os.File, v state.Volume) error {
 	return nil
 }
 
+// Adopt makes the directory at v.Spec.Adopt the volume's.
+func (b *Backend) Adopt(ctx context.Context, v state.Volume, own func(there *state.Meta) error) error {
+	return b.Pool.Adopt(ctx, v, own, nothing, nothing)
+}
+
+func nothing(*os.File) error { return nil }
+
 // Place moves the volume to its place.
 func (b *Backend) Place(_ context.Context, v state.Volume) (string, error) { return b.Pool.Place(v) }
 

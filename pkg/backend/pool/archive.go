@@ -210,6 +210,7 @@ func (p *Pool) Unarchive(name string) (path string, v state.Volume, err error) {
 		return "", v, err
 	}
 	defer archive.Close()
+	v.Spec.Adopt = "" // what it was made of is itself
 	v.UID = strings.ReplaceAll(uuid.NewString(), "-", "")
 	i := p.volume(v)
 	if err := i.check(); err != nil {

@@ -18,6 +18,7 @@ type item struct {
 	home    *dir   // where it has its place
 	above   string // the directories in home on the way to it; "": none
 	name    string // its name in the last of them: its ID, or one that ends in it
+	adopted string // what it is made of, relative to the pool; "": nothing
 	claimed string // both, as the record has them, if it is named after its claim
 	path    string // of that place, relative to the pool
 	record  any    // what is kept with it
@@ -54,7 +55,7 @@ func (p *Pool) volume(v state.Volume) item {
 		above = strings.TrimSuffix(above, "/")
 	}
 	return item{kind: "volume", id: v.ID, uid: v.UID, phase: v.Status.Phase, passing: backend.PassingName(v),
-		home: home, above: above, name: name, claimed: v.Spec.Path, path: backend.PathOf(v), record: v, file: v.Spec.AccessType == state.BlockAccess, fate: fateOf(v)}
+		home: home, above: above, name: name, claimed: v.Spec.Path, adopted: v.Spec.Adopt, path: backend.PathOf(v), record: v, file: v.Spec.AccessType == state.BlockAccess, fate: fateOf(v)}
 }
 
 func (p *Pool) snapshot(s state.Snapshot) item {

@@ -117,6 +117,9 @@ func (p *Pool) place(i item) (string, error) {
 	if err := i.check(); err != nil {
 		return "", err
 	}
+	if i.adopted != "" {
+		return p.placeAdopted(i)
+	}
 	err := p.moveHome(p.build, i.passing, i)
 	switch {
 	case err == nil:
@@ -159,7 +162,12 @@ func (p *Pool) relabel(i item) error {
 // Discard moves the volume into the trash from wherever it is; there may be
 // nothing of it. What has its place, and is not this volume's, is left alone:
 // see isPlaced.
-func (p *Pool) Discard(v state.Volume) error { return p.discard(p.volume(v)) }
+func (p *Pool) Discard(v state.Volume) error {
+	if IsUnanswered(v) {
+		return p.Disown(v, func(*os.File) error { return nil })
+	}
+	return p.discard(p.volume(v))
+}
 
 // DiscardSnapshot is Discard for a snapshot.
 func (p *Pool) DiscardSnapshot(s state.Snapshot) error { return p.discard(p.snapshot(s)) }
@@ -167,6 +175,11 @@ func (p *Pool) DiscardSnapshot(s state.Snapshot) error { return p.discard(p.snap
 func (p *Pool) discard(i item) error {
 	if err := i.check(); err != nil {
 		return err
+	}
+	if i.adopted != "" && i.adopted != i.path && CheckAdoptable(i.adopted) == nil && p.isAdopted(i) {
+		if _, err := p.placeAdopted(i); err != nil { // a crash, or an error, has kept it from its place
+			return err
+		}
 	}
 	if err := p.discardFrom(p.build, i.passing, i); err != nil {
 		return err
@@ -265,6 +278,11 @@ func (p *Pool) open(i item, flags int) (*os.File, error) {
 		}
 		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.EXDEV) {
 			return nil, state.Errorf(state.Lost, "opening %s in %s: %w", i, at.Name(), err)
+		}
+	}
+	if i.adopted != "" && CheckAdoptable(i.adopted) == nil && p.isAdopted(i) { // about to be placed
+		if fd, err := openAt(int(p.root.Fd()), i.adopted, flags); err == nil {
+			return os.NewFile(uintptr(fd), filepath.Join(p.path, i.adopted)), nil
 		}
 	}
 	if errors.Is(err, unix.EXDEV) {

@@ -51,6 +51,8 @@ type Pool struct {
 
 	inOrder bool // see isInOrder
 
+	adopting sync.Mutex // held while a directory is claimed for a volume
+
 	vacatedMu sync.Mutex
 	vacated   map[string]struct{} // directories of claims that volumes have left, since the last Settle
 }

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/plain"
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
 	"github.com/hostpath-csi/hostpath-csi/pkg/quota"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
@@ -28,6 +31,49 @@ func (b *Backend) Build(ctx context.Context, v state.Volume) error {
 		}
 		return plain.SetOwner(d, v)
 	})
+}
+
+// Adopt makes all files of the directory at v.Spec.Adopt those of the volume's project, and
+// limits that.
+func (b *Backend) Adopt(ctx context.Context, v state.Volume, own func(there *state.Meta) error) error {
+	if v.Status.QuotaID == 0 {
+		return b.Backend.Adopt(ctx, v, own)
+	}
+	return b.Pool.Adopt(ctx, v, own, func(*os.File) error { return b.checkEnforced(v) }, func(d *os.File) error {
+		if _, err := quota.SetTreeProject(ctx, d, v.Status.QuotaID); err != nil {
+			return fmt.Errorf("volume %s: %w", v.ID, err)
+		}
+		return b.limit(v)
+	})
+}
+
+// Discard moves the volume to the trash. A directory that was to become one, and did not,
+// is left without a project. The limit goes when the ID is given out again, or at the
+// next start.
+func (b *Backend) Discard(ctx context.Context, v state.Volume) error {
+	if !pool.IsUnanswered(v) {
+		return b.Backend.Discard(ctx, v)
+	}
+	return b.Disown(v, func(d *os.File) error {
+		if v.Status.QuotaID == 0 {
+			return nil
+		}
+		return b.disownTree(ctx, d, v)
+	})
+}
+
+// disownTree takes all files out of the volume's project.
+func (b *Backend) disownTree(ctx context.Context, d *os.File, v state.Volume) error {
+	if _, err := quota.SetTreeProject(ctx, d, 0); err != nil {
+		return fmt.Errorf("volume %s: %w", v.ID, err)
+	}
+	if err := unix.Syncfs(int(d.Fd())); err != nil {
+		return fmt.Errorf("volume %s: %w", v.ID, err)
+	}
+	if b.ids == nil {
+		return nil
+	}
+	return b.ids.Retire(v.Status.QuotaID)
 }
 
 // hold makes an empty directory one of the volume's project, and limits that.

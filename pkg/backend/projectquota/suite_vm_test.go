@@ -74,6 +74,14 @@ func (a *asAgent) BuildFrom(ctx context.Context, v state.Volume, from *os.File, 
 	return a.Backend.BuildFrom(ctx, v, from, progress)
 }
 
+func (a *asAgent) Adopt(ctx context.Context, v state.Volume, own func(*state.Meta) error) error {
+	v, err := a.take(v)
+	if err != nil {
+		return err
+	}
+	return a.Backend.Adopt(ctx, v, own)
+}
+
 func (a *asAgent) Footprint(ctx context.Context, v state.Volume) (int64, error) {
 	return a.Backend.Footprint(ctx, a.with(v))
 }
@@ -93,7 +101,7 @@ func (a *asAgent) ReadRecord(path string) (state.Volume, error) {
 }
 
 func (a *asAgent) Discard(ctx context.Context, v state.Volume) error {
-	if err := a.Backend.Discard(ctx, v); err != nil {
+	if err := a.Backend.Discard(ctx, a.with(v)); err != nil {
 		return err
 	}
 	if id := a.with(v).Status.QuotaID; id != 0 {

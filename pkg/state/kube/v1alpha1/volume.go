@@ -43,6 +43,7 @@ type HostPathVolume struct {
 // +kubebuilder:validation:XValidation:rule="self.pool == oldSelf.pool",message="a volume cannot move to another pool"
 // +kubebuilder:validation:XValidation:rule="self.accessType == oldSelf.accessType",message="a volume's access type cannot change"
 // +kubebuilder:validation:XValidation:rule="has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)",message="a volume's path cannot change"
+// +kubebuilder:validation:XValidation:rule="has(self.adopt) == has(oldSelf.adopt) && (!has(self.adopt) || self.adopt == oldSelf.adopt)",message="what a volume was made of cannot change"
 // +kubebuilder:validation:XValidation:rule="has(self.source) == has(oldSelf.source) && (!has(self.source) || self.source.kind == oldSelf.source.kind && self.source.id == oldSelf.source.id)",message="a volume's source cannot change"
 // +kubebuilder:validation:XValidation:rule="has(self.ephemeral) == has(oldSelf.ephemeral) && (!has(self.ephemeral) || self.ephemeral == oldSelf.ephemeral)",message="a volume is ephemeral, or not, for all its life"
 // +kubebuilder:validation:XValidation:rule="self.capacityBytes >= 0",message="a capacity cannot be negative"

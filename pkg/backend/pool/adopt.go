@@ -1,0 +1,202 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"golang.org/x/sys/unix"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/crash"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// CheckAdoptable returns nil if a path of the pool may be that of a directory which becomes
+// a volume: anything that the pool does not use itself, and what lies where volumes do.
+func CheckAdoptable(at string) error {
+	if at == "" || path.IsAbs(at) || path.Clean(at) != at || at == "." || at == ".." || strings.HasPrefix(at, "../") {
+		return state.Errorf(state.Invalid, "adopt is %s; it takes the path of a directory in the pool, relative to that, without '.' and '..'", state.Quote(at))
+	}
+	first, rest, _ := strings.Cut(at, "/")
+	switch first {
+	case VolumesDir:
+		if rest != "" && !strings.Contains(rest, "/") {
+			return nil
+		}
+	case ClaimsDir:
+		if _, ok := state.PathID(rest); ok {
+			return nil
+		}
+	case ImagesDir, SnapshotsDir, ArchiveDir, BuildDir, TrashDir, MarkerName:
+	default:
+		return nil
+	}
+	return state.Errorf(state.Invalid, "adopt is %s; of what the pool uses itself, it takes only what lies in the place of a volume: %s/NAME", state.Quote(at), VolumesDir)
+}
+
+// Adopt makes the directory at Spec.Adopt the volume's own, where it is: see package
+// backend. own returns nil if it may be taken from whom its record, if it has one,
+// names; that is asked and the volume's own record written by one call at a time. suits
+// tells whether the backend can do anything with it, before it is touched, and hold gives it
+// what the backend adds, a limit.
+func (p *Pool) Adopt(ctx context.Context, v state.Volume, own func(there *state.Meta) error, suits, hold func(d *os.File) error) error {
+	i := p.volume(v)
+	if err := i.check(); err != nil {
+		return err
+	}
+	if i.file {
+		return state.Errorf(state.Unsupported, "%s is a block volume, and cannot be made of a directory", i)
+	}
+	d, err := p.openAdopted(i)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if i.adopted != i.path && p.isTaken(i) {
+		return p.taken(i)
+	}
+	if err := suits(d); err != nil {
+		return err
+	}
+	if err := p.label(d, i, own); err != nil {
+		return full(err)
+	}
+	crash.Step(crash.AdoptLabelled)
+	w := counter{ctx: ctx}
+	again, err := unix.FcntlInt(d.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	if err := w.dir(os.NewFile(uintptr(again), d.Name()), 0); err != nil {
+		return fmt.Errorf("counting what is in %s: %w", i.adopted, err)
+	}
+	if w.Bytes > v.Spec.CapacityBytes {
+		return state.Errorf(state.OutOfRange, "%s takes %s (%d bytes) already, and volume %s is to have %d: ask for that, or more",
+			state.Quote(i.adopted), humanize.IBytes(uint64(w.Bytes)), w.Bytes, v.ID, v.Spec.CapacityBytes)
+	}
+	if err := hold(d); err != nil {
+		return full(err)
+	}
+	crash.Step(crash.AdoptHeld)
+	// Each file has changed that is one of a project now.
+	if err := unix.Syncfs(int(d.Fd())); err != nil {
+		return fmt.Errorf("syncing %s: %w", i.adopted, err)
+	}
+	return nil
+}
+
+// openAdopted opens the directory that is to be the volume's, for reading.
+func (p *Pool) openAdopted(i item) (*os.File, error) {
+	if err := CheckAdoptable(i.adopted); err != nil {
+		return nil, err
+	}
+	fd, err := openDirAt(int(p.root.Fd()), i.adopted)
+	wrong := func(what string) error {
+		return state.Errorf(state.Invalid, "adopt is %s; %s", state.Quote(i.adopted), what)
+	}
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return nil, wrong("there is no such directory in the pool")
+	case errors.Is(err, unix.ENOTDIR):
+		return nil, wrong("that is no directory")
+	case errors.Is(err, unix.ELOOP):
+		return nil, wrong("that is, or leads through, a symbolic link: name the directory itself")
+	case errors.Is(err, unix.EXDEV):
+		return nil, wrong("another filesystem is mounted there: a volume is one of the pool's own")
+	case err != nil:
+		return nil, fmt.Errorf("opening %s: %w", i.adopted, err)
+	}
+	return os.NewFile(uintptr(fd), i.adopted), nil
+}
+
+// label writes the volume's record on what it adopts, durably.
+func (p *Pool) label(d *os.File, i item, own func(there *state.Meta) error) error {
+	p.adopting.Lock()
+	defer p.adopting.Unlock()
+	var there struct{ state.Meta }
+	known := &there.Meta
+	if err := p.readRecord(i.adopted, &there); err != nil || !state.ValidID(there.ID) || !state.ValidID(there.UID) {
+		known = nil
+	}
+	if known == nil || known.UID != i.uid {
+		if err := own(known); err != nil {
+			return err
+		}
+	}
+	if err := writeRecord(d, i); err != nil {
+		return err
+	}
+	return d.Sync()
+}
+
+// isAdopted tells whether the volume's record is on what it adopts, and not yet in its place.
+func (p *Pool) isAdopted(i item) bool {
+	var there struct{ state.Meta }
+	return p.readRecord(i.adopted, &there) == nil && there.UID == i.uid
+}
+
+// placeAdopted moves an adopted directory to the volume's place, which may be where it is.
+func (p *Pool) placeAdopted(i item) (string, error) {
+	if i.adopted == i.path {
+		if p.isAdopted(i) {
+			return i.path, nil
+		}
+		return "", state.Errorf(state.Lost, "%s is not in pool %s any more", i, p.path)
+	}
+	if !p.isAdopted(i) {
+		if p.isPlaced(i) && p.isTaken(i) {
+			return i.path, nil
+		}
+		return "", state.Errorf(state.Lost, "%s is neither at %s nor at %s of pool %s", i, i.path, i.adopted, p.path)
+	}
+	above, name := path.Split(i.adopted)
+	fd, err := openDirAt(int(p.root.Fd()), path.Join(".", above))
+	if err != nil {
+		return "", fmt.Errorf("placing %s: %w", i, err)
+	}
+	from := &dir{File: os.NewFile(uintptr(fd), above)}
+	defer from.Close()
+	err = p.moveHome(from, name, i)
+	if errors.Is(err, unix.EEXIST) {
+		return "", p.taken(i)
+	}
+	if err != nil {
+		return "", full(fmt.Errorf("placing %s: %w", i, err))
+	}
+	return i.path, nil
+}
+
+// Disown takes the record off a directory whose adoption did not come to its end, once
+// release has taken off it what hold gave it. The directory stays as it is.
+func (p *Pool) Disown(v state.Volume, release func(d *os.File) error) error {
+	i := p.volume(v)
+	if err := i.check(); err != nil {
+		return err
+	}
+	if CheckAdoptable(i.adopted) != nil || !p.isAdopted(i) {
+		return nil // it never came so far
+	}
+	d, err := p.openAdopted(i)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := release(d); err != nil {
+		return err
+	}
+	if err := unix.Fremovexattr(int(d.Fd()), backend.RecordXattr); err != nil && !errors.Is(err, unix.ENODATA) {
+		return fmt.Errorf("taking the record off %s: %w", i.adopted, err)
+	}
+	return d.Sync()
+}
+
+// IsUnanswered tells whether a volume that adopts a directory was never Ready: then the
+// directory is not its own to remove.
+func IsUnanswered(v state.Volume) bool {
+	return v.Spec.Adopt != "" && v.Status.Phase != state.Ready && v.Status.Phase != state.Deleting
+}
