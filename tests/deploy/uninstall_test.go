@@ -56,7 +56,7 @@ func TestUninstallingAsTheDocumentationSays(t *testing.T) {
 		args []string
 	}{
 		{"kubectl " + patch + "'" + free + "' $(kubectl get hostpathnodes --output=name)", append(strings.Fields(patch+free), strings.Fields(names)...)},
-		{"kubectl delete -k deploy/overlays/default", []string{"delete", "--timeout=30s", "--filename=" + filepath.Join(root, "base/crd")}},
+		{"kubectl delete -k deploy/overlays/default --ignore-not-found", []string{"delete", "--timeout=30s", "--filename=" + filepath.Join(root, "base/crd")}},
 	} {
 		if !strings.Contains(uninstall, c.said) {
 			t.Errorf("docs/install.md does not say: %s", c.said)
