@@ -15,9 +15,12 @@ BENCH_FLAGS ?=
 E2E_FLAGS ?=
 STATICCHECK_VERSION := v0.8.2
 CONTROLLER_GEN_VERSION := v0.22.0
+# Helm is a program here, and a library of tests/deploy: one version.
+HELM_VERSION := $(shell awk '$$1 == "helm.sh/helm/v4" {print $$2}' tests/deploy/go.mod)
 
 staticcheck := bin/staticcheck-$(STATICCHECK_VERSION)
 controller_gen := bin/controller-gen-$(CONTROLLER_GEN_VERSION)
+helm := bin/helm-$(HELM_VERSION)
 build := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 # Programs for root lie in directories that a user's PATH may not name.
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
@@ -90,6 +93,13 @@ $(staticcheck):
 
 $(controller_gen):
 	$(call install_tool,sigs.k8s.io/controller-tools/cmd/controller-gen@$(CONTROLLER_GEN_VERSION),controller-gen)
+
+$(helm):
+	$(call install_tool,helm.sh/helm/v4/cmd/helm@$(HELM_VERSION),helm)
+
+.PHONY: helm
+helm: $(helm)
+	@ln -sf $(notdir $(helm)) bin/helm
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target FUZZTIME (500000x) times

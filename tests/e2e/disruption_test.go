@@ -20,8 +20,14 @@ import (
 // rollout waits until the driver's pods are as they should be.
 func (w *world) rollout() {
 	w.Helper()
-	for _, what := range []string{"daemonset/hostpath-csi-node", "statefulset/hostpath-csi-controller"} {
-		if _, err := kubectl(w.Context(), driverNamespace, "", "rollout", "status", what, "--timeout=180s"); err != nil {
+	w.rolledOut("daemonset/hostpath-csi-node", "statefulset/hostpath-csi-controller")
+}
+
+// rolledOut waits until workloads of the driver are as they should be.
+func (w *world) rolledOut(workloads ...string) {
+	w.Helper()
+	for _, what := range workloads {
+		if _, err := kubectl(w.Context(), driverNamespace, "", "rollout", "status", what, "--timeout="+patience.String()); err != nil {
 			w.Fatal(err)
 		}
 	}

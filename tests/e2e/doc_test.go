@@ -12,5 +12,6 @@
 //	ephemeral_test.go     volumes that pods ask for by themselves
 //	disruption_test.go    whoever is killed, and nodes that come and go
 //	config_test.go        the ConfigMap, changed while all runs
+//	ways_test.go          two controllers, Helm, a single node
 //	bench_test.go         many claims at once, measured
 package e2e

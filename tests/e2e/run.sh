@@ -22,6 +22,7 @@ end() {
 trap end EXIT
 cd "$root/tests/e2e"
 go test -c -o "$root/bin/e2e.test" .
+make -C "$root" helm
 "$HERE/up.sh"
 "$HERE/install.sh"
 # The API server is reached in the cluster's own network.

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs the driver into the cluster that is up, as its users do: the images that the
-# manifests name, imported into every node, and `kubectl apply -k` of DIRECTORY (tests/e2e/deploy).
+# manifests name, imported into every node, and `kubectl apply -k` of DIRECTORY (tests/e2e/deploy/default).
 # The snapshot controller, which is a cluster's own, comes with its CRDs first.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 cd "$root"
-deploy=${1:-tests/e2e/deploy}
+deploy=${1:-tests/e2e/deploy/default}
 say() { printf '%4d s  %s\n' $SECONDS "$*"; }
 make build
 for image in $(kubectl kustomize "$deploy" | sed -n 's/^ *image: *//p' | sort -u); do
