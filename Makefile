@@ -156,7 +156,9 @@ bench-cluster: ## Measure many claims at once in that cluster (root; minutes)
 .PHONY: bench
 bench: build ## Measure the driver over its socket (root; BENCH_FLAGS=--quick)
 	$(need_root)
+	@scripts/install-deps.sh bench
 	cd tests/bench && go run . run --driver ../../bin/hostpath-csi $(BENCH_FLAGS)
+	cd tests/bench && go run . copies --driver ../../bin/hostpath-csi $(filter --quick --strict,$(BENCH_FLAGS))
 
 .PHONY: bench-store
 bench-store: build ## Compare the embedded stores that could be had

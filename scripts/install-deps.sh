@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the make targets need on Debian or Ubuntu, by purpose:
 #
-#	scripts/install-deps.sh [build|demo|test|vm|image|e2e]...    (none: all)
+#	scripts/install-deps.sh [build|demo|test|bench|vm|image|e2e]...    (none: all)
 #
 # It asks for programs, not for packages: what is there, from wherever, stays as
 # it is, and nothing is said. Only what is missing is installed with apt-get.
@@ -11,6 +11,7 @@ set -euo pipefail
 build="git:git update-ca-certificates:ca-certificates"
 demo="mkfs.btrfs:btrfs-progs"
 test="gcc:gcc mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mount:mount losetup:mount prometheus:prometheus promtool:prometheus"
+bench="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mount:mount losetup:mount"
 vm="linux.uml:user-mode-linux mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs gcc:gcc"
 image="buildah:buildah busybox:busybox-static"
 e2e="containerd:containerd runc:runc busybox:busybox-static ip:iproute2 openssl:openssl mkfs.btrfs:btrfs-progs sysctl:procps mount:mount losetup:mount"
@@ -20,17 +21,18 @@ say() { echo "install-deps: $*" >&2; }
 # Programs for root lie in directories that a user's PATH may not name.
 PATH=$PATH:/usr/local/go/bin:/usr/sbin:/sbin
 
-[ $# -gt 0 ] || set -- build demo test vm image e2e
+[ $# -gt 0 ] || set -- build demo test bench vm image e2e
 wanted=$build
 for purpose in "$@"; do
 	case $purpose in
 	build) ;;
 	demo) wanted+=" $demo" ;;
 	test) wanted+=" $test" ;;
+	bench) wanted+=" $bench" ;;
 	vm) wanted+=" $vm" ;;
 	image) wanted+=" $image" ;;
 	e2e) wanted+=" $e2e" ;;
-	*) say "no such purpose: $purpose (build, demo, test, vm, image, e2e)"; exit 2 ;;
+	*) say "no such purpose: $purpose (build, demo, test, bench, vm, image, e2e)"; exit 2 ;;
 	esac
 done
 

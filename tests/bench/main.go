@@ -33,6 +33,6 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(newRunCommand(), newRunWorkerCommand(), newFloorWorkerCommand(), newStoreCommand(), newStoreWorkerCommand())
+	cmd.AddCommand(newRunCommand(), newRunWorkerCommand(), newCopiesCommand(), newCopiesWorkerCommand(), newFloorWorkerCommand(), newStoreCommand(), newStoreWorkerCommand())
 	return cmd
 }

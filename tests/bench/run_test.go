@@ -31,7 +31,7 @@ const refuse = "FAKECSI_REFUSE"
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
-		case runWorkerCommand, floor.WorkerCommand, engine.WorkerCommand:
+		case runWorkerCommand, copiesWorkerCommand, floor.WorkerCommand, engine.WorkerCommand:
 			main()
 			return
 		case "standalone":

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -11,6 +12,10 @@ import (
 type Volume struct {
 	// Name is the CSI name that it is (to be) created with.
 	Name string
+	// Bytes is its size; 0: the client's Options.VolumeSize.
+	Bytes int64
+	// From is what it begins as a copy of; nil: it begins empty.
+	From *csi.VolumeContentSource
 	// created is what CreateVolume answered.
 	created *csi.Volume
 }
@@ -31,11 +36,14 @@ func mount() *csi.VolumeCapability {
 	}
 }
 
+func (c *Client) size(v *Volume) int64 { return cmp.Or(v.Bytes, c.volumeSize) }
+
 // Create creates the volume, or creates it again.
 func (c *Client) Create(ctx context.Context, w int, v *Volume) error {
 	resp, err := csi.NewControllerClient(c.conn(w)).CreateVolume(ctx, &csi.CreateVolumeRequest{
 		Name:                      v.Name,
-		CapacityRange:             &csi.CapacityRange{RequiredBytes: c.volumeSize},
+		CapacityRange:             &csi.CapacityRange{RequiredBytes: c.size(v)},
+		VolumeContentSource:       v.From,
 		VolumeCapabilities:        []*csi.VolumeCapability{mount()},
 		AccessibilityRequirements: c.topology,
 	})
@@ -43,8 +51,8 @@ func (c *Client) Create(ctx context.Context, w int, v *Volume) error {
 		return describe(ctx, "CreateVolume", v.Name, err)
 	}
 	got := resp.GetVolume()
-	if got.GetVolumeId() == "" || got.GetCapacityBytes() != 0 && got.GetCapacityBytes() < c.volumeSize {
-		return fmt.Errorf("CreateVolume of %s: %d bytes were asked for; the answer is %v", v.Name, c.volumeSize, got)
+	if got.GetVolumeId() == "" || got.GetCapacityBytes() != 0 && got.GetCapacityBytes() < c.size(v) {
+		return fmt.Errorf("CreateVolume of %s: %d bytes were asked for; the answer is %v", v.Name, c.size(v), got)
 	}
 	if v.created != nil && v.created.GetVolumeId() != got.GetVolumeId() {
 		return fmt.Errorf("CreateVolume of %s: it was %s, and is %s when created again", v.Name, v.created.GetVolumeId(), got.GetVolumeId())

@@ -146,9 +146,10 @@ func (r *Result) inFlight() []int {
 }
 
 // Missed returns the goals that were not reached.
-func (r *Result) Missed() []Goal {
-	var missed []Goal
-	for _, g := range r.Goals {
+func (r *Result) Missed() []Goal { return missed(r.Goals) }
+
+func missed(goals []Goal) (missed []Goal) {
+	for _, g := range goals {
 		if !g.Achieved {
 			missed = append(missed, g)
 		}
