@@ -79,6 +79,7 @@ func (a *archives) answer(w http.ResponseWriter, r *http.Request) {
 			a.volume.Status.Phase, a.volume.Status.Message = state.Failed, a.refuse
 		} else {
 			a.volume.Status.Phase, a.volume.Status.CapacityBytes = state.Ready, a.volume.Spec.CapacityBytes
+			a.volume.Status.Path = "volumes/" + a.volume.Name
 		}
 		say(a.volume)
 	case r.Method == http.MethodDelete && strings.HasPrefix(r.URL.Path, group+"/"):

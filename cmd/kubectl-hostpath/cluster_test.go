@@ -72,6 +72,33 @@ func TestKubectlShowsARealCluster(t *testing.T) {
 	}
 }
 
+// TestAnAdoptionIsDeclaredInARealCluster: nobody makes it here, so that it is waited for in vain.
+func TestAnAdoptionIsDeclaredInARealCluster(t *testing.T) {
+	dir := t.TempDir()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	t.Cleanup(cancel)
+	server, err := apiserver.Start(ctx, dir)
+	must(t, err)
+	t.Cleanup(func() { must(t, server.Stop()) })
+	must(t, server.Apply(ctx, "../../deploy/base/crd"))
+	root := newRootCommand()
+	root.SetArgs([]string{"adopt", "fast/legacy/db", "--node", "worker-1", "--as", "db", "--size", "20Gi", "--timeout", "1s", "--kubeconfig", writeKubeconfig(t, server, dir)})
+	if err := root.ExecuteContext(ctx); err == nil || !strings.Contains(err.Error(), "goes on being made") {
+		t.Errorf("of an agent that is not there it says: %v", err)
+	}
+	store, err := kube.Open(ctx, server.Config(), kube.Options{})
+	must(t, err)
+	defer func() { must(t, store.Close()) }()
+	v, err := store.Volumes().Get(ctx, "db")
+	if err != nil || v.Spec.Adopt != "legacy/db" || v.Spec.Node != "worker-1" || v.Spec.Pool != "fast" || v.Spec.CapacityBytes != 20<<30 {
+		t.Errorf("it declared %+v (%v)", v, err)
+	}
+	_, err = store.Volumes().UpdateSpec(ctx, "db", func(s *state.VolumeSpec) error { s.Adopt = "legacy/other"; return nil })
+	if err == nil || !strings.Contains(err.Error(), "what a volume was made of cannot change") {
+		t.Errorf("it is made of something else: %v", err)
+	}
+}
+
 // inPath builds the plugin into a directory, and puts kubectl beside it.
 func inPath(t *testing.T, dir string) (kubectl string) {
 	t.Helper()

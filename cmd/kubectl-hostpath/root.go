@@ -50,7 +50,7 @@ resources of the group hostpath-csi.dev. 'archive' takes more.`,
 	}
 	o.addFlags(root.PersistentFlags())
 	complete(root, "output", show.Formats)
-	root.AddCommand(newVolumesCommand(o), newSnapshotsCommand(o), newPoolsCommand(o), newNodesCommand(o), newArchiveCommand(o), newVersionCommand())
+	root.AddCommand(newVolumesCommand(o), newSnapshotsCommand(o), newPoolsCommand(o), newNodesCommand(o), newArchiveCommand(o), newAdoptCommand(o), newVersionCommand())
 	return root
 }
 
@@ -82,6 +82,7 @@ func (o *options) config() (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("how to reach the cluster: %w", err)
 	}
+	c.QPS, c.Burst = 50, 300 // as kubectl has it; with the default, waiting for a volume is held up
 	c.UserAgent = "kubectl-hostpath/" + version
 	return c, nil
 }
