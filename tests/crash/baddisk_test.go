@@ -2,12 +2,14 @@ package crash
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -177,8 +179,9 @@ func TestAPoolWhoseDiskVanishes(t *testing.T) {
 			run(t, "losetup", "--set-capacity", pool.device) // what is beyond the end cannot be read or written
 
 			process.Eventually(t, "new volumes are refused", func() error {
-				_, err := m.d.Create("new", firstSize)
-				if err == nil {
+				ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second) // a dead disk may keep it waiting
+				defer cancel()
+				if _, err := m.d.CreateVolume(ctx, process.CreateRequest("new", firstSize)); err == nil {
 					return errors.Join(errors.New("one was made"), m.d.Delete("new"))
 				}
 				return nil
