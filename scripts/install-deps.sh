@@ -10,7 +10,7 @@ set -euo pipefail
 # program:package
 build="git:git update-ca-certificates:ca-certificates"
 demo="mkfs.btrfs:btrfs-progs"
-test="gcc:gcc mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mount:mount losetup:mount prometheus:prometheus promtool:prometheus"
+test="gcc:gcc tmux:tmux mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mount:mount losetup:mount prometheus:prometheus promtool:prometheus"
 bench="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mount:mount losetup:mount"
 vm="linux.uml:user-mode-linux mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs gcc:gcc"
 image="buildah:buildah busybox:busybox-static"

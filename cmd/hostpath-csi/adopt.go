@@ -53,7 +53,7 @@ Where records are in Kubernetes: kubectl hostpath adopt.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
 	o.addFlags(cmd)
-	cmd.Flags().StringVar(&o.endpoint, "endpoint", "unix:///run/hostpath-csi/csi.sock", "socket of the driver")
+	addEndpointFlag(cmd, &o.endpoint)
 	cmd.Flags().StringVar(&o.name, "name", "", "the volume's name (required)")
 	cmd.Flags().StringVar(&o.size, "size", "", "the volume's size, such as 20Gi; at least what it takes (required)")
 	cmd.Flags().StringVar(&o.claim, "claim", "", "claim that the PersistentVolume is for, as NAMESPACE/NAME")
@@ -130,7 +130,7 @@ func (o *adoptOptions) ask(ctx context.Context, within string, request *csi.Crea
 	case err == nil:
 		return resp.GetVolume(), nil
 	case s.Code() == codes.Unavailable:
-		return nil, fmt.Errorf("the driver does not answer at %s: start it, or name its socket with --endpoint: %s", o.endpoint, s.Message())
+		return nil, notAnswering(o.endpoint, s)
 	case s.Code() == codes.Unimplemented:
 		return nil, fmt.Errorf("what answers at %s is a node's part of a cluster's driver: use kubectl hostpath adopt", o.endpoint)
 	default:

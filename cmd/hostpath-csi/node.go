@@ -41,7 +41,7 @@ Needs root, and Linux 5.12 or newer.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.log.during(cmd.Context(), o.file, o.run) },
 	}
 	flags := cmd.Flags()
-	o.serveOptions.addFlags(flags, "unix:///var/lib/kubelet/plugins/hostpath-csi.dev/csi.sock")
+	o.serveOptions.addFlags(flags, nodeEndpoint)
 	o.serveOptions.addNodeFlags(flags)
 	o.nodeOptions.addFlags(flags)
 	o.clusterOptions.addFlags(flags)
@@ -113,7 +113,7 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 	}
 	defer stopTracing()
 	s := driver.NewServer(driver.Options{Version: version, Tracing: tracing, Healthy: store.Healthy, Records: store.Volumes(),
-		Nodes: store.Nodes(), Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes, Ephemeral: store.Volumes()})
+		Nodes: store.Nodes(), Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes, Ephemeral: store.Volumes(), Orphans: a})
 	background.Go(func() { s.EndAbandoned(ctx) })
 	klog.InfoS("Starting", "role", "node", "node", o.nodeID, "version", version, "store", store.UUID(),
 		"publishes", mounts.Len(), "startup", time.Since(began).Round(time.Millisecond))

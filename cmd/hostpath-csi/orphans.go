@@ -10,9 +10,9 @@ import (
 func newOrphansCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "orphans",
-		Short: "Find what lies in the pools and belongs to no volume, and make volumes of it",
+		Short: "Find what lies in the pools and belongs to no volume, make volumes of it, or remove it",
 	}
-	cmd.AddCommand(newOrphansListCommand(), newAdoptCommand())
+	cmd.AddCommand(newOrphansListCommand(), newAdoptCommand(), newOrphansRemoveCommand())
 	return cmd
 }
 
@@ -22,7 +22,7 @@ func newOrphansListCommand() *cobra.Command {
 		Use:   "ls",
 		Short: "List what lies in the pools and carries no record, or another's",
 		Long: `List what lies in the pools of this machine where volumes and snapshots do, and carries
-no record, or the record of another. The driver never touches it. What carries its own
+no record, or the record of another. The driver never touches it by itself. What carries its own
 record and is not in the driver's store is listed by the driver only: its metric
 hostpath_csi_pool_orphans counts both.
 

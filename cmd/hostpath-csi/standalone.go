@@ -60,7 +60,7 @@ Needs root, and Linux 5.12 or newer.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.log.during(cmd.Context(), o.file, o.run) },
 	}
 	flags := cmd.Flags()
-	o.serveOptions.addFlags(flags, "unix:///run/hostpath-csi/csi.sock")
+	o.serveOptions.addFlags(flags, standaloneEndpoint)
 	o.nodeOptions.addFlags(flags)
 	o.configOptions.addFlags(flags)
 	flags.StringVar(&o.nodeLabels, "node-labels", "", "labels of this node, as NAME=VALUE,..., by which the pools of --config are chosen")
@@ -115,7 +115,7 @@ func (o *standaloneOptions) run(ctx context.Context) error {
 	}
 	defer stopTracing()
 	s := driver.NewServer(driver.Options{Version: version, Tracing: tracing, Healthy: store.Healthy, Records: store.Volumes(), Volumes: store.Volumes(), Snapshots: store.Snapshots(), Nodes: store.Nodes(),
-		Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes, Ephemeral: store.Volumes()})
+		Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes, Ephemeral: store.Volumes(), Orphans: a})
 	ctx, cancel := context.WithCancel(ctx)
 	var background sync.WaitGroup
 	defer background.Wait()

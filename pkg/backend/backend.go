@@ -92,6 +92,19 @@
 //	Place     the directory is renamed to volumes/ID, unless it is there. Not synced: the start-up
 //	          scan calls Place for a Ready record that is in neither place
 //
+// # What belongs to nobody
+//
+// What lies where volumes and snapshots do, and no record speaks of, is an orphan. It is removed only
+// if somebody asks for it by its path:
+//
+//	own       no record of the store speaks of it, and nothing of it is mounted. Nothing is adopted
+//	          meanwhile, and nothing is placed where something lies
+//	(rename)  it is renamed to .trash, under a name that no volume has. A crash: it is in one place
+//	          or the other, and removed or still an orphan
+//	(sync)    both directories are
+//	(answer)
+//	Purge     as of any entry of the trash; what was to become of it once, as a volume, does not count
+//
 // # What a copy is
 //
 // A snapshot is a copy of a volume, and a volume may begin as a copy of a snapshot or of
@@ -309,6 +322,11 @@ type Backend interface {
 	Prune(ctx context.Context) error
 	// DiscardLeaving moves an entry of .tmp that no record speaks of to the trash.
 	DiscardLeaving(name string) error
+	// RemoveOrphan moves what lies at a path of the pool, where volumes and snapshots do, to
+	// .trash, durably. own tells whether it is nobody's, given the names of the record that it
+	// carries (nil: none): it is called while nothing of the pool is adopted. NotFound if
+	// nothing is there, InUse if something is mounted there.
+	RemoveOrphan(path string, own func(there *state.Meta) error) error
 	// StillThere returns nil while the pool's path leads to the pool that was
 	// opened, and otherwise NotReady: its disk was unmounted, say; ErrRemounted if
 	// it was mounted again since.

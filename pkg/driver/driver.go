@@ -14,6 +14,7 @@
 //	topology.go     which node and pool
 //	validate.go     the CSI spec's general rules for names, IDs and sizes
 //	errors.go       Reason -> gRPC code
+//	orphans.go      what no CSI call is for
 //	registration.go making the driver known to the kubelet
 //
 // Service methods return domain errors (package state); an interceptor turns them
@@ -91,6 +92,8 @@ type Options struct {
 	// service declares those that pods ask for by themselves; with Nodes and Defaults.
 	// nil: there are none.
 	Ephemeral state.DesiredVolumes
+	// Orphans removes what lies in the node's pools and is nobody's; nil: it is not served.
+	Orphans Orphans
 	// MaxVolumes is how many volumes the node may publish; 0: any number.
 	MaxVolumes int64
 }

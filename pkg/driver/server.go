@@ -48,6 +48,9 @@ func NewServer(o Options) *Server {
 		s.node = newNode(o)
 		csi.RegisterNodeServer(s.grpc, s.node)
 	}
+	if o.Orphans != nil {
+		s.grpc.RegisterService(&orphansService, o.Orphans)
+	}
 	s.probes = grpc.NewServer()
 	for _, g := range []*grpc.Server{s.grpc, s.probes} {
 		healthpb.RegisterHealthServer(g, s.health)

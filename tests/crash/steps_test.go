@@ -84,6 +84,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 	for _, step := range adoptSteps { // TestKilledWhileADirectoryBecomesAVolume
 		reached[step] = true
 	}
+	for _, step := range orphanSteps { // TestKilledWhileAnOrphanIsRemoved
+		reached[step] = true
+	}
 	for _, step := range claimsSteps { // TestKilledWithAVolumeThatIsNamedAfterItsClaim
 		reached[step] = true
 	}

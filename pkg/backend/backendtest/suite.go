@@ -79,6 +79,7 @@ var groups = []group{
 	{tests: usageTests},
 	{tests: parallelTests},
 	{tests: adoptTests},
+	{tests: orphanTests},
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: limitTests},
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: adoptLimitTests},
 	{tests: copyTests},

@@ -1,0 +1,67 @@
+package driver
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+)
+
+// removals are the orphans that were asked for.
+type removals struct{ got [][2]string }
+
+func (r *removals) RemoveOrphan(_ context.Context, pool, path string) error {
+	r.got = append(r.got, [2]string{pool, path})
+	if path == "volumes/used" {
+		return state.Errorf(state.InUse, "it is mounted")
+	}
+	return nil
+}
+
+func TestOrphansAreAskedForByPoolAndPath(t *testing.T) {
+	for _, served := range []bool{true, false} {
+		r, o := &removals{}, Options{Healthy: func(context.Context) error { return nil }}
+		if served {
+			o.Orphans = r
+		}
+		s := NewServer(o)
+		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _ = s.Serve(l) }()
+		t.Cleanup(func() { s.Stop(time.Second) })
+		conn, err := grpc.NewClient("unix://"+l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		for orphan, want := range map[string]codes.Code{
+			"fast/volumes/a\xff\n": codes.OK, "fast/claims/x/y": codes.OK, "fast/volumes/used": codes.FailedPrecondition,
+			"": codes.InvalidArgument, "fast": codes.InvalidArgument, "fast/": codes.InvalidArgument, "/volumes/a": codes.InvalidArgument,
+		} {
+			if !served {
+				want = codes.Unimplemented
+			}
+			if err := RemoveOrphan(t.Context(), conn, orphan); status.Code(err) != want {
+				t.Errorf("served: %v, %q: %v, want %s", served, orphan, err, want)
+			}
+		}
+		if served && len(r.got) != 3 || !served && len(r.got) != 0 {
+			t.Errorf("it was asked for %q", r.got)
+		}
+		for _, got := range r.got {
+			if got[0] != "fast" {
+				t.Errorf("it was asked for %q", got)
+			}
+		}
+	}
+}
