@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os/signal"
-	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -56,10 +54,8 @@ func (o *machineOptions) du(ctx context.Context, ids []string, out, progress io.
 		return err
 	}
 	list := show.Use(volumes)
-	slices.SortStableFunc(list.Volumes, func(a, b show.Volume) int {
-		return cmp.Or(cmp.Compare(used(b), used(a)), cmp.Compare(a.ID, b.ID))
-	})
-	if err := o.print(out, list, func(bool) show.Table { return list.Table() }); err != nil {
+	list.Sort()
+	if err := o.print(out, list, func(bool) show.Table { return list.Table(false) }); err != nil {
 		return err
 	}
 	return unseen
@@ -67,10 +63,3 @@ func (o *machineOptions) du(ctx context.Context, ids []string, out, progress io.
 
 // clearLine has a terminal write its line anew.
 const clearLine = "\r\x1b[K"
-
-func used(v show.Volume) int64 {
-	if v.UsedBytes == nil {
-		return -1
-	}
-	return *v.UsedBytes
-}

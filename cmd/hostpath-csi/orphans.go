@@ -37,7 +37,7 @@ hostpath_csi_pool_orphans counts both.
 			list := show.Orphans{Orphans: []show.Orphan{}}
 			for _, p := range pools {
 				for _, found := range p.Contents.Orphans {
-					list.Orphans = append(list.Orphans, show.Orphan(found))
+					list.Orphans = append(list.Orphans, show.Orphan{Pool: found.Pool, Path: found.Path, Why: found.Why})
 				}
 			}
 			if err := o.print(cmd.OutOrStdout(), list, func(bool) show.Table { return list.Table() }); err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,11 +18,11 @@ func newArchiveCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "archive",
 		Short: "List, bring back or remove deleted volumes that are kept (onDelete: archive)",
-		Long: `List, bring back or remove deleted volumes that are kept. Only the disks know of them: each
-node is asked by 'hostpath-csi archive', in the pod of its node plugin. It takes the right
-to run commands there (create pods/exec).`,
+		Long: `List, bring back or remove deleted volumes that are kept.
+
+` + onNodesHelp,
 	}
-	cmd.PersistentFlags().StringVar(&o.driverNamespace, "driver-namespace", "hostpath-csi", "namespace that the driver runs in")
+	o.addDriverNamespace(cmd)
 	cmd.AddCommand(newArchiveListCommand(o), newArchiveRestoreCommand(o), newArchivePurgeCommand(o))
 	return cmd
 }
@@ -51,41 +50,23 @@ func newArchiveListCommand(o *options) *cobra.Command {
 	return cmd
 }
 
-// archive asks the nodes. What some could not be asked is an error beside what the others
-// told.
+// archive asks the nodes, as ask does.
 func (n *nodePods) archive(ctx context.Context, node, pool string) (*show.Archive, error) {
-	pods, away, err := n.list(ctx, node)
-	if err != nil {
-		return nil, err
-	}
-	var unseen []error
-	for _, node := range away {
-		unseen = append(unseen, fmt.Errorf("node %s was not asked: its pod of the node plugin does not work", node))
-	}
 	list := &show.Archive{Archived: []show.Archived{}}
-	for _, p := range pods {
-		out, err := n.run(ctx, p, "archive ls", "-o", "json")
-		if err != nil {
-			unseen = append(unseen, err)
-		}
-		var there show.Archive
-		if len(out) == 0 {
-			continue
-		}
-		if err := json.Unmarshal(out, &there); err != nil {
-			unseen = append(unseen, fmt.Errorf("node %s tells something else than JSON: %w", p.node, err))
-			continue
-		}
+	asked, unseen := ask(ctx, n, node, "archive ls", func(node string, there show.Archive) {
 		for _, a := range there.Archived {
-			if a.Node = p.node; pool == "" || pool == a.Pool {
+			if a.Node = node; pool == "" || pool == a.Pool {
 				list.Archived = append(list.Archived, a)
 			}
 		}
+	})
+	if !asked {
+		return nil, unseen
 	}
 	slices.SortStableFunc(list.Archived, func(a, b show.Archived) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Node, b.Node), cmp.Compare(a.Pool, b.Pool))
 	})
-	return list, errors.Join(unseen...)
+	return list, unseen
 }
 
 // inArchive returns the one entry of that name that the flags choose.

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,6 +30,14 @@ const (
 	driverConfig  = "/etc/hostpath-csi/config.yaml"
 	driverPod     = "hostpath-csi" // the container
 )
+
+const onNodesHelp = `Only the disks know of it: each node is asked by the command of that name of its driver, in
+the pod of its node plugin. It takes the rights to list pods there and to run commands in them
+(create pods/exec).`
+
+func (o *options) addDriverNamespace(cmd *cobra.Command) {
+	cmd.PersistentFlags().StringVar(&o.driverNamespace, "driver-namespace", "hostpath-csi", "namespace that the driver runs in")
+}
 
 // nodePods reaches the pods of the node plugin.
 type nodePods struct {
@@ -64,8 +74,22 @@ func (o *options) connectNodes() (*nodePods, error) {
 	return n, nil
 }
 
-// nodePod is a pod of the node plugin that works, and its node.
-type nodePod struct{ name, node string }
+// nodePod is a pod of the node plugin that works, its node, and the socket of its driver.
+type nodePod struct{ name, node, endpoint string }
+
+// defaultEndpoint is the socket of a node plugin that is given none.
+const defaultEndpoint = "unix:///var/lib/kubelet/plugins/hostpath-csi.dev/csi.sock"
+
+func endpointOf(p *corev1.Pod) string {
+	for _, c := range p.Spec.Containers {
+		for _, arg := range c.Args {
+			if endpoint, ok := strings.CutPrefix(arg, "--endpoint="); ok && c.Name == driverPod {
+				return endpoint
+			}
+		}
+	}
+	return defaultEndpoint
+}
 
 // list returns the pods of the node plugin, or that of one node. away are nodes whose pod does
 // not work.
@@ -83,7 +107,7 @@ func (n *nodePods) list(ctx context.Context, node string) (pods []nodePod, away 
 			away = append(away, p.Spec.NodeName)
 			continue
 		}
-		pods = append(pods, nodePod{p.Name, p.Spec.NodeName})
+		pods = append(pods, nodePod{p.Name, p.Spec.NodeName, endpointOf(&p)})
 	}
 	switch {
 	case len(pods) > 0:
@@ -103,6 +127,36 @@ func (n *nodePods) run(ctx context.Context, on nodePod, command string, args ...
 		return out, fmt.Errorf("node %s: %w", on.node, err)
 	}
 	return out, nil
+}
+
+// ask has nodes, or the one of that name, run a command that prints JSON, and gives each answer
+// to add. What some could not tell is an error beside what the others told; asked tells whether
+// any was asked.
+func ask[T any](ctx context.Context, n *nodePods, node, command string, add func(node string, there T)) (asked bool, unseen error) {
+	pods, away, err := n.list(ctx, node)
+	if err != nil {
+		return false, err
+	}
+	var errs []error
+	for _, node := range away {
+		errs = append(errs, fmt.Errorf("node %s was not asked: its pod of the node plugin does not work", node))
+	}
+	for _, p := range pods {
+		out, err := n.run(ctx, p, command, "-o", "json")
+		if err != nil {
+			errs = append(errs, err)
+		}
+		if len(out) == 0 {
+			continue
+		}
+		var there T
+		if err := json.Unmarshal(out, &there); err != nil {
+			errs = append(errs, fmt.Errorf("node %s tells something else than JSON: %w", p.node, err))
+			continue
+		}
+		add(p.node, there)
+	}
+	return true, errors.Join(errs...)
 }
 
 // execute does what kubectl exec does.

@@ -43,14 +43,14 @@ in Kubernetes tell of them. They say what a node's agent saw last; what is on a 
 disks now, 'hostpath-csi' tells there.
 
 It takes kubectl's flags and configuration, and may what its user may: get and list the
-resources of the group hostpath-csi.dev. 'archive' takes more.`,
+resources of the group hostpath-csi.dev. What asks the nodes, or makes something, takes more.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl hostpath"},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	o.addFlags(root.PersistentFlags())
 	complete(root, "output", show.Formats)
-	root.AddCommand(newVolumesCommand(o), newSnapshotsCommand(o), newPoolsCommand(o), newNodesCommand(o), newArchiveCommand(o), newAdoptCommand(o), newVersionCommand())
+	root.AddCommand(newVolumesCommand(o), newSnapshotsCommand(o), newPoolsCommand(o), newNodesCommand(o), newArchiveCommand(o), newOrphansCommand(o), newAdoptCommand(o), newDuCommand(o), newDoctorCommand(o), newVersionCommand())
 	return root
 }
 

@@ -20,7 +20,7 @@ func (a *Agent) RemoveOrphan(ctx context.Context, poolName, at string) error {
 		return err
 	}
 	err = b.RemoveOrphan(at, func(there *state.Meta) error {
-		if err := a.isNobodys(ctx, p, at, there); err != nil {
+		if err := a.isNobodys(ctx, p, b, at, there); err != nil {
 			return err
 		}
 		return mount.Unused(p.o.Path, at)
@@ -42,37 +42,54 @@ func (a *Agent) RemoveOrphan(ctx context.Context, poolName, at string) error {
 // It is called when nothing of the pool is adopted. A volume whose record is made meanwhile is
 // placed nowhere where something lies, and so neither at that path nor, for checkClaimed,
 // beneath it.
-func (a *Agent) isNobodys(ctx context.Context, p *nodePool, at string, there *state.Meta) error {
-	named := func(kind string, id, why string) error {
-		return state.Errorf(state.AlreadyExists, "%s is no orphan: %s %s %s", state.Quote(at), kind, id, why)
-	}
-	const copied = "has the record that it carries: if it is a copy, take that off the copy (setfattr -x " + backend.RecordXattr + ")"
+func (a *Agent) isNobodys(ctx context.Context, p *nodePool, b backend.Backend, at string, there *state.Meta) error {
 	err := each(ctx, a.o.Volumes, func(v state.Volume) error {
 		here := v.Spec.Node == a.o.NodeID && v.Spec.Pool == p.o.Name
 		answered := v.Status.Phase == state.Ready || v.Status.Phase == state.Deleting // what it was made of is itself
 		place := backend.PathOf(v)
 		switch {
 		case here && place == at:
-			return named("volume", v.ID, "has its place there")
+			return isOf(at, "volume", v.ID, "has its place there")
 		case here && strings.HasPrefix(place, at+"/"):
-			return named("volume", v.ID, "lies in it")
+			return isOf(at, "volume", v.ID, "lies in it")
 		case there != nil && there.UID == v.UID:
-			return named("volume", v.ID, copied)
+			return isOf(at, "volume", v.ID, carried)
 		case here && !answered && v.Spec.Adopt == at:
-			return named("volume", v.ID, "is to be made of it")
+			return isOf(at, "volume", v.ID, "is to be made of it")
 		}
 		return nil
 	})
-	if err != nil || a.o.Snapshots == nil {
+	if err == nil && a.o.Snapshots != nil {
+		err = a.isNoSnapshot(ctx, p, at, there)
+	}
+	if err != nil || there == nil {
 		return err
 	}
+	// The records of other nodes are not to be seen from here. A disk that was brought from
+	// one has all that it held.
+	old, err := b.ReadRecord(at)
+	if err == nil && old.Spec.Node != a.o.NodeID {
+		return state.Errorf(state.AlreadyExists, "%s carries the record of %s of node %s, which may have it: if it is to go, take that off first (setfattr -x %s)",
+			state.Quote(at), old.ID, state.Quote(old.Spec.Node), backend.RecordXattr)
+	}
+	return nil
+}
+
+func (a *Agent) isNoSnapshot(ctx context.Context, p *nodePool, at string, there *state.Meta) error {
 	return each(ctx, a.o.Snapshots, func(s state.Snapshot) error {
 		switch {
 		case s.Spec.Node == a.o.NodeID && s.Spec.Pool == p.o.Name && backend.SnapshotPath(s.ID) == at:
-			return named("snapshot", s.ID, "has its place there")
+			return isOf(at, "snapshot", s.ID, "has its place there")
 		case there != nil && there.UID == s.UID:
-			return named("snapshot", s.ID, copied)
+			return isOf(at, "snapshot", s.ID, carried)
 		}
 		return nil
 	})
+}
+
+// carried is why what may be a copy is not removed: it may be the only one as well.
+const carried = "has the record that it carries: if it is a copy, take that off the copy (setfattr -x " + backend.RecordXattr + ")"
+
+func isOf(at, kind, id, why string) error {
+	return state.Errorf(state.AlreadyExists, "%s is no orphan: %s %s %s", state.Quote(at), kind, id, why)
 }

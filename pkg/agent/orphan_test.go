@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"os"
 	"slices"
 	"testing"
@@ -127,5 +128,26 @@ func TestAnOrphanThatIsInUseIsKept(t *testing.T) {
 			w.wantReason(state.InUse, err)
 		}
 		w.must(w.removeOrphan("volumes/stray"))
+	})
+}
+
+// TestWhatIsAnotherNodesIsKept: a disk was brought from there. What this node has forgotten goes.
+func TestWhatIsAnotherNodesIsKept(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		for id, node := range map[string]string{"theirs": "node-2", "ours": "node-1"} {
+			for _, dir := range []string{"volumes", "snapshots"} {
+				record := state.Volume{Meta: state.Meta{ID: id, UID: "5ca1ab1e"}, Spec: spec(id, mib)}
+				record.Spec.Node = node
+				b, err := json.Marshal(record)
+				w.must(err)
+				w.must(unix.Setxattr(w.mkdir(dir, id), backend.RecordXattr, b, 0))
+				if id == "theirs" {
+					w.wantReason(state.AlreadyExists, w.removeOrphan(dir+"/"+id))
+				} else {
+					w.must(w.removeOrphan(dir + "/" + id))
+				}
+			}
+		}
 	})
 }

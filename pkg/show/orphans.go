@@ -1,5 +1,7 @@
 package show
 
+import "slices"
+
 // Orphans is a list of what lies in pools and no record speaks of.
 type Orphans struct {
 	Orphans []Orphan `json:"orphans"`
@@ -7,6 +9,8 @@ type Orphans struct {
 
 // Orphan is one of them.
 type Orphan struct {
+	// Node is told where there are several.
+	Node string `json:"node,omitempty"`
 	Pool string `json:"pool"`
 	Path string `json:"path"`
 	// Why tells what is wrong with its record.
@@ -15,9 +19,18 @@ type Orphan struct {
 
 // Table shows the orphans.
 func (l Orphans) Table() Table {
-	t := Table{Columns: columns("POOL", "PATH", "WHY"), Empty: "no orphans"}
+	nodes := slices.ContainsFunc(l.Orphans, func(o Orphan) bool { return o.Node != "" })
+	names := []string{"POOL", "PATH", "WHY"}
+	if nodes {
+		names = slices.Insert(names, 0, "NODE")
+	}
+	t := Table{Columns: columns(names...), Empty: "no orphans"}
 	for _, o := range l.Orphans {
-		t.Rows = append(t.Rows, Row{text(Name(o.Pool)), text(Name(o.Path)), text(Line(o.Why))})
+		row := Row{text(Name(o.Pool)), text(Name(o.Path)), text(Line(o.Why))}
+		if nodes {
+			row = slices.Insert(row, 0, text(Name(o.Node)))
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
