@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/hostpath-csi/hostpath-csi/tests/process"
 )
@@ -79,8 +80,15 @@ func TestAnOperatorsTerminal(t *testing.T) {
 	w.enter(program + " pools")
 	w.awaits("Healthy")
 	seen, colored := w.screen(false), w.screen(true)
-	lines := strings.Split(seen, "\n")
-	if at := strings.Index(lines[1], "HEALTH"); at < 0 || strings.Index(string([]rune(lines[2])), "Healthy") < 0 || len([]rune(lines[2][:strings.Index(lines[2], "Healthy")])) != at {
+	column := map[string]int{}
+	for line := range strings.SplitSeq(seen, "\n") {
+		for _, word := range []string{"HEALTH", "Healthy"} {
+			if before, _, ok := strings.Cut(line, word); ok {
+				column[word] = utf8.RuneCountInString(before)
+			}
+		}
+	}
+	if len(column) != 2 || column["HEALTH"] != column["Healthy"] {
 		t.Errorf("the columns are not in line:\n%s", seen)
 	}
 	if !strings.Contains(colored, "\x1b[32mHealthy") || !strings.Contains(seen, "░") {
