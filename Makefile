@@ -160,6 +160,15 @@ bench: build ## Measure the driver over its socket (root; BENCH_FLAGS=--quick)
 	cd tests/bench && go run . run --driver ../../bin/hostpath-csi $(BENCH_FLAGS)
 	cd tests/bench && go run . copies --driver ../../bin/hostpath-csi $(filter --quick --strict,$(BENCH_FLAGS))
 
+.PHONY: bench-vm
+bench-vm: build ## Measure creates with a limit on XFS and ext4, in that virtual machine (root)
+	$(need_root)
+	@scripts/install-deps.sh vm
+	@CGO_ENABLED=0 go build -o bin/vmrun ./tests/vm/run
+	@cd tests/bench && CGO_ENABLED=0 go build -o ../../bin/bench .
+	@mkdir -p out
+	@bin/vmrun -- bin/bench copies --driver bin/hostpath-csi --dir out --filesystems xfs,ext4 --project-quota
+
 .PHONY: bench-store
 bench-store: build ## Compare the embedded stores that could be had
 	cd tests/bench && go run . store $(BENCH_FLAGS)

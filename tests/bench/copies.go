@@ -41,7 +41,7 @@ largest file. Nothing is left behind.`,
 			if quick {
 				given := o
 				o = suite.QuickCopies()
-				o.Driver, o.Dir, o.Filesystems = given.Driver, given.Dir, given.Filesystems
+				o.Driver, o.Dir, o.Filesystems, o.ProjectQuota = given.Driver, given.Dir, given.Filesystems, given.ProjectQuota
 			}
 			if err := o.Validate(); err != nil {
 				return err
@@ -71,6 +71,7 @@ largest file. Nothing is left behind.`,
 	f.Int64SliceVar(&o.Sizes, "sizes", o.Sizes, "sizes of the one file in a volume, in bytes")
 	f.IntSliceVar(&o.Files, "files", o.Files, "how many small files a volume has; 0: none")
 	f.IntVar(&o.Creates, "creates", o.Creates, "how many empty volumes to create")
+	f.BoolVar(&o.ProjectQuota, "project-quota", false, "only create empty volumes, XFS and ext4 with project quota: it takes a kernel that has it, such as that of tests/vm")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "how often floor and driver take turns; medians are reported")
 	f.DurationVar(&o.Patience, "patience", o.Patience, "after how long no more rounds are begun with a volume")
 	f.StringVar(&json, "json", "", "also write the result to this file, as JSON")

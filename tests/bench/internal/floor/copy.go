@@ -14,7 +14,10 @@ import (
 type Copier struct {
 	// Filesystem is its kind: "btrfs" and "xfs" share blocks.
 	Filesystem string
-	parent     *os.File // where copies are made
+	// Projects tells that XFS and ext4 limit projects here: their kernel can.
+	Projects bool
+	project  uint32   // the last one that was given
+	parent   *os.File // where copies are made
 }
 
 // NewCopier returns a Copier that works in dir, which it makes.
@@ -23,18 +26,24 @@ func NewCopier(filesystem, dir string) (*Copier, error) {
 		return nil, err
 	}
 	parent, err := os.Open(dir)
-	return &Copier{filesystem, parent}, err
+	return &Copier{Filesystem: filesystem, project: 1 << 30, parent: parent}, err
 }
 
 // Close closes what it holds open.
 func (c *Copier) Close() error { return c.parent.Close() }
 
-// CreateLimited makes an empty volume: with a limit on btrfs; without on others, whose
-// kernels need project quota for that.
+// Limits tells whether what CreateLimited makes has a limit.
+func (c *Copier) Limits() bool { return c.Filesystem == "btrfs" || c.Projects }
+
+// CreateLimited makes an empty volume, with a limit if there are any here.
 func (c *Copier) CreateLimited(name string, bytes int64) error {
 	fd := int(c.parent.Fd())
 	if c.Filesystem == "btrfs" {
 		return createLimited(fd, name, bytes)
+	}
+	if c.Projects {
+		c.project++
+		return createInProject(fd, name, c.project, bytes)
 	}
 	return errors.Join(unix.Mkdirat(fd, name, 0o777), unix.Fsync(fd))
 }

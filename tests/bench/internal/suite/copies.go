@@ -84,6 +84,7 @@ func (s *copies) measure(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.floor.Close()) }()
+	s.floor.Projects = s.limitsProjects()
 	o := Default()
 	o.Driver = s.Driver
 	if s.driver, err = startSubject(ctx, o, s.dir, s.disk); err != nil {
@@ -112,13 +113,22 @@ func (s *copies) mount() (unmount func() error, err error) {
 		}
 		return func() error { return unix.Unmount(s.disk, 0) }, nil
 	}
-	var options []string
+	var options, features []string
 	if s.filesystem == "ext4" {
 		options = []string{"noinit_itable"} // else it goes on being made in the background
 	}
+	if s.limitsProjects() {
+		options = append(options, "prjquota")
+		if s.filesystem == "ext4" {
+			features = []string{"-O", "quota,project"}
+		}
+	}
 	image := filepath.Join(s.dir, "image")
-	if unmount, err = mountImage(s.filesystem, image, s.disk, s.ImageSize, options...); err != nil {
+	if unmount, err = mountImage(s.filesystem, image, s.disk, s.ImageSize, features, options...); err != nil {
 		return nil, err
+	}
+	if s.ProjectQuota {
+		return unmount, nil // the disk of such a machine may know no direct I/O; no file is copied there
 	}
 	out, err := exec.Command("losetup", "--associated", image, "--noheadings", "--output", "NAME").Output()
 	if err == nil {
@@ -128,6 +138,11 @@ func (s *copies) mount() (unmount func() error, err error) {
 		return nil, errors.Join(fmt.Errorf("direct I/O for %s: %w: %s", image, err, out), unmount())
 	}
 	return unmount, nil
+}
+
+// limitsProjects tells whether volumes have limits by project quota.
+func (s *copies) limitsProjects() bool {
+	return s.ProjectQuota && (s.filesystem == "xfs" || s.filesystem == "ext4")
 }
 
 // sync writes out what is waiting to be written, and waits for the driver to come to rest.

@@ -25,6 +25,9 @@ type CopyOptions struct {
 	Files []int
 	// Creates is how many empty volumes are created.
 	Creates int
+	// ProjectQuota has XFS and ext4 limit them; it takes a kernel that can, and leaves
+	// copies out.
+	ProjectQuota bool
 	// Rounds is how often driver and floor take turns, unless that takes longer than
 	// Patience for one volume; at least once.
 	Rounds   int
@@ -64,6 +67,9 @@ func (o *CopyOptions) Validate() error {
 		if !slices.Contains(copyFilesystems, fs) {
 			errs = append(errs, fmt.Errorf("--filesystems: got %q, want some of %q", fs, copyFilesystems))
 		}
+	}
+	if o.ProjectQuota {
+		o.Sizes, o.Files = nil, nil
 	}
 	for _, size := range o.Sizes {
 		if size < mib || 4*size > o.ImageSize {

@@ -19,7 +19,10 @@ import (
 // connections are made, and caches filled.
 func (s *copies) run() error {
 	warm := *s
-	warm.Creates, warm.Rounds, warm.Sizes, warm.Files, warm.result = 2, 1, []int64{mib}, nil, &report.Copies{}
+	warm.Creates, warm.Rounds, warm.Files, warm.result = 2, 1, nil, &report.Copies{}
+	if len(s.Sizes) > 0 {
+		warm.Sizes = []int64{mib}
+	}
 	for _, part := range []*copies{&warm, s} {
 		if err := part.all(); err != nil {
 			return err
@@ -58,7 +61,7 @@ func (s *copies) all() error {
 func (s *copies) creates() error {
 	s.log.Printf("%s: %d empty volumes", s.filesystem, s.Creates)
 	series := &report.CopySeries{CopyRow: report.CopyRow{Filesystem: s.filesystem, Operation: report.Create}}
-	if s.filesystem == "btrfs" {
+	if s.floor.Limits() {
 		series.Operation = report.CreateLimited
 	}
 	for i := range s.Creates {

@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
-// mountImage makes a filesystem in a sparse file and mounts it at the directory at, with
-// these options, through a loop device that goes away with the mount.
-func mountImage(filesystem, image, at string, size int64, options ...string) (unmount func() error, err error) {
+// mountImage makes a filesystem in a sparse file, with these arguments of mkfs, and mounts
+// it at the directory at, with these options, through a loop device that goes away with the mount.
+func mountImage(filesystem, image, at string, size int64, arguments []string, options ...string) (unmount func() error, err error) {
 	f, err := os.Create(image)
 	if err != nil {
 		return nil, err
@@ -21,7 +22,7 @@ func mountImage(filesystem, image, at string, size int64, options ...string) (un
 		return nil, err
 	}
 	for _, command := range [][]string{
-		{"mkfs." + filesystem, "-q", image},
+		slices.Concat([]string{"mkfs." + filesystem, "-q"}, arguments, []string{image}),
 		{"mount", "-o", strings.Join(append(options, "loop"), ","), image, at},
 	} {
 		if out, err := exec.Command(command[0], command[1:]...).CombinedOutput(); err != nil {

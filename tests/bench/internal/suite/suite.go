@@ -52,7 +52,7 @@ func Run(ctx context.Context, o Options, log *log.Logger) (result *report.Result
 	s := &suite{Options: o, dir: dir, disk: dir, log: log, result: &report.Result{Machine: facts}}
 	if o.Filesystem != "" {
 		s.disk = filepath.Join(dir, "disk")
-		unmount, err := mountImage(o.Filesystem, filepath.Join(dir, "image"), s.disk, o.ImageSize)
+		unmount, err := mountImage(o.Filesystem, filepath.Join(dir, "image"), s.disk, o.ImageSize, nil)
 		if err != nil {
 			return nil, err
 		}
