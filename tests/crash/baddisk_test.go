@@ -176,7 +176,7 @@ func TestAPoolWhoseDiskVanishes(t *testing.T) {
 			if err := os.Truncate(pool.image, 0); err != nil {
 				t.Fatal(err)
 			}
-			run(t, "losetup", "--set-capacity", pool.device) // what is beyond the end cannot be read or written
+			run(t, "losetup", "--set-capacity", pool.device.Name()) // what is beyond the end cannot be read or written
 
 			process.Eventually(t, "new volumes are refused", func() error {
 				ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second) // a dead disk may keep it waiting
@@ -194,8 +194,7 @@ func TestAPoolWhoseDiskVanishes(t *testing.T) {
 				if err := syscall.Unmount(pool.at, syscall.MNT_DETACH); err != nil {
 					t.Fatal(err)
 				}
-				run(t, "losetup", "--detach", pool.device) // which it is with its last user
-				pool.device = ""
+				pool.letGo(t)
 				m.disks[1] = mountImage(t, fs, away, pool.at)
 				process.Eventually(t, "the pool is taken again", func() error {
 					_, err := m.d.Create("next", firstSize)

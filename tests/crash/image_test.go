@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	filesystems "github.com/hostpath-csi/hostpath-csi/tests/filesystem"
 	"github.com/hostpath-csi/hostpath-csi/tests/process"
 )
 
@@ -63,7 +64,7 @@ type disk struct {
 	fs     filesystem
 	image  string
 	at     string
-	device string
+	device *os.File // nil: it is not mounted
 }
 
 // mountImage mounts the image at a directory, until unmount or the end of the test.
@@ -72,9 +73,13 @@ func mountImage(t testing.TB, fs filesystem, image, at string) *disk {
 	if err := os.MkdirAll(at, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	d := &disk{fs, image, at, run(t, "losetup", "--find", "--show", image)}
+	device, err := filesystems.Attach(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &disk{fs, image, at, device}
 	t.Cleanup(func() { d.unmount(t) })
-	if err := syscall.Mount(d.device, at, fs.kind, 0, fs.options); err != nil {
+	if err := syscall.Mount(device.Name(), at, fs.kind, 0, fs.options); err != nil {
 		t.Fatalf("mounting %s, %s, at %s: %v", image, fs.kind, at, err)
 	}
 	return d
@@ -82,7 +87,7 @@ func mountImage(t testing.TB, fs filesystem, image, at string) *disk {
 
 func (d *disk) unmount(t testing.TB) {
 	t.Helper()
-	if d.device == "" {
+	if d.device == nil {
 		return
 	}
 	// After a mount that failed there is none.
@@ -90,8 +95,16 @@ func (d *disk) unmount(t testing.TB) {
 		t.Errorf("unmounting %s: %v", d.at, err)
 		_ = syscall.Unmount(d.at, syscall.MNT_DETACH)
 	}
-	run(t, "losetup", "--detach", d.device)
-	d.device = ""
+	d.letGo(t)
+}
+
+// letGo closes the device, which is gone with its last user.
+func (d *disk) letGo(t testing.TB) {
+	t.Helper()
+	if err := d.device.Close(); err != nil {
+		t.Error(err)
+	}
+	d.device = nil
 }
 
 // copyAll copies what the disks hold as it is, without what the kernel has not
@@ -119,7 +132,7 @@ func copyAll(t testing.TB, disks []*disk, suffix string) (copies []string) {
 func writes(t testing.TB, disks []*disk) (all string) {
 	t.Helper()
 	for _, d := range disks {
-		b, err := os.ReadFile(filepath.Join("/sys/block", filepath.Base(d.device), "stat"))
+		b, err := os.ReadFile(filepath.Join("/sys/block", filepath.Base(d.device.Name()), "stat"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -74,7 +74,7 @@ func New(t testing.TB, kind string, size int64, opts ...Option) (mountpoint stri
 	if out, err := exec.Command(find(t, maker.program, maker.pkg), args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s %s: %v\n%s", maker.program, strings.Join(args, " "), err, out)
 	}
-	device, err := attach(image)
+	device, err := Attach(image)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,9 @@ const loopMajor = 7
 // the kernel said was free.
 const attempts = 1000
 
-// attach makes a file a block device.
-func attach(image string) (device *os.File, err error) {
+// Attach makes a file a block device, until that is closed and not mounted (any more): who
+// holds it open has it for himself, whatever else is attached and detached meanwhile.
+func Attach(image string) (device *os.File, err error) {
 	backing, err := os.OpenFile(image, os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func detach(path, image string) error {
 	if err != nil {
 		return fmt.Errorf("status of %s: %w", path, err)
 	}
-	if info.Inode != st.Ino {
+	if info.Inode != st.Ino || info.Device != st.Dev {
 		return nil // another's by now
 	}
 	if err := unix.IoctlSetInt(int(device.Fd()), unix.LOOP_CLR_FD, 0); err != nil && !errors.Is(err, unix.ENXIO) {
