@@ -32,8 +32,8 @@ func newOrphansRemoveCommand() *cobra.Command {
 		Use:   "remove {POOL/PATH... | --all}",
 		Short: "Remove orphans, for good",
 		Long: `Remove what lies in a pool where volumes, images and snapshots do, and belongs to nobody.
-POOL and PATH are those that 'hostpath-csi orphans ls' lists; --all removes all that it does.
-What carries its own record and is not in the driver's store is not listed, and has to be named.
+POOL and PATH are those that 'hostpath-csi orphans ls' lists; --all removes all of them but what
+carries a record of its own, which has to be named.
 
 The running driver does it, asked at its socket, where only root may ask. It refuses whatever one
 of its records speaks of, and what is mounted, is a mount point or has a loop device. Orphans are
@@ -46,7 +46,7 @@ On a terminal it asks first; elsewhere it takes --yes.`,
 	}
 	o.addFlags(cmd)
 	addEndpointFlag(cmd, &o.endpoint)
-	cmd.Flags().BoolVar(&o.all, "all", false, "remove all that 'orphans ls' lists")
+	cmd.Flags().BoolVar(&o.all, "all", false, "remove all that carries no record, or another's")
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	return cmd
 }

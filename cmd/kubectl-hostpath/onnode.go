@@ -118,10 +118,18 @@ func (n *nodePods) list(ctx context.Context, node string) (pods []nodePod, away 
 	return nil, nil, fmt.Errorf("no pod of the node plugin works in namespace %s: give the driver's as --driver-namespace", n.namespace)
 }
 
+const itsEndpoint = "ENDPOINT"
+
 // run runs a command of the driver's program, such as "archive ls", on a node and returns
-// what it prints.
+// what it prints. The word itsEndpoint in it stands for the socket of the driver there.
 func (n *nodePods) run(ctx context.Context, on nodePod, command string, args ...string) ([]byte, error) {
-	line := append([]string{driverProgram}, strings.Fields(command)...)
+	line := []string{driverProgram}
+	for word := range strings.FieldsSeq(command) {
+		if word == itsEndpoint {
+			word = on.endpoint
+		}
+		line = append(line, word)
+	}
 	out, err := n.exec(ctx, on.name, append(append(line, "--config", driverConfig), args...))
 	if err != nil {
 		return out, fmt.Errorf("node %s: %w", on.node, err)

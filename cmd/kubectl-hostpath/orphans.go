@@ -31,7 +31,7 @@ func newOrphansCommand(o *options) *cobra.Command {
 func newOrphansListCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "ls",
-		Short:   "List what lies in the pools of the nodes and carries no record, or another's",
+		Short:   "List what lies in the pools of the nodes and belongs to nobody",
 		Example: "  kubectl hostpath orphans ls --node worker-1",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,7 +53,7 @@ func newOrphansListCommand(o *options) *cobra.Command {
 // orphans asks the nodes, as ask does.
 func (n *nodePods) orphans(ctx context.Context, node, pool string) (*show.Orphans, error) {
 	list := &show.Orphans{Orphans: []show.Orphan{}}
-	asked, unseen := ask(ctx, n, node, "orphans ls", func(node string, there show.Orphans) {
+	asked, unseen := ask(ctx, n, node, "orphans ls --endpoint "+itsEndpoint, func(node string, there show.Orphans) {
 		for _, found := range there.Orphans {
 			if found.Node = node; pool == "" || pool == found.Pool {
 				list.Orphans = append(list.Orphans, found)
@@ -81,7 +81,8 @@ func newOrphansRemoveCommand(o *options) *cobra.Command {
 		Use:   "remove {POOL/PATH... --node NODE | --all}",
 		Short: "Remove orphans from their nodes, for good",
 		Long: `Remove orphans from the pools of their node: POOL and PATH are those that 'kubectl hostpath
-orphans ls' lists. --all removes all that it does, of all nodes, or of --node, or of --pool.
+orphans ls' lists. --all removes all of them, of all nodes, or of --node, or of --pool, but what
+carries a record of its own, which has to be named.
 
 The node's driver refuses whatever a record speaks of, and what is mounted. There is no way back.
 On a terminal it asks first; elsewhere it takes --yes.`,
@@ -112,7 +113,7 @@ On a terminal it asks first; elsewhere it takes --yes.`,
 		},
 	}
 	o.addChoice(cmd)
-	cmd.Flags().BoolVar(&r.all, "all", false, "remove all that 'orphans ls' lists")
+	cmd.Flags().BoolVar(&r.all, "all", false, "remove all that carries no record, or another's")
 	cmd.Flags().BoolVarP(&r.yes, "yes", "y", false, "do not ask")
 	return cmd
 }
@@ -127,7 +128,7 @@ func (r *orphanRemoval) choose(ctx context.Context, nodes *nodePods, named []str
 		if err != nil {
 			return nil, err
 		}
-		return list.Orphans, nil
+		return slices.DeleteFunc(list.Orphans, func(o show.Orphan) bool { return o.Forgotten }), nil
 	case r.node == "":
 		return nil, errors.New("--node is missing: it takes the node that the orphans are on")
 	case r.pool != "":
@@ -152,7 +153,7 @@ func (n *nodePods) removeOrphans(ctx context.Context, orphans []show.Orphan, out
 			return errors.Join(append(failed, err)...)
 		}
 		name := orphan.Pool + "/" + orphan.Path
-		if _, err := n.run(ctx, pods[0], "orphans remove", "--yes", "--endpoint", pods[0].endpoint, "--", name); err != nil {
+		if _, err := n.run(ctx, pods[0], "orphans remove --endpoint "+itsEndpoint, "--yes", "--", name); err != nil {
 			failed = append(failed, err)
 			continue
 		}

@@ -24,7 +24,7 @@ func looking(pod string, command []string) ([]byte, error) {
 		if pod == "node-a" {
 			return tell(show.Orphans{Orphans: []show.Orphan{{Pool: "fast", Path: "volumes/backup", Why: "it carries no record"}, {Pool: "big", Path: "images/\x1b[2J", Why: "it carries no record"}}})
 		}
-		return tell(show.Orphans{Orphans: []show.Orphan{{Pool: "fast", Path: "claims/shop/x", Why: "its record is of volume pvc-1"}}})
+		return tell(show.Orphans{Orphans: []show.Orphan{{Pool: "fast", Path: "claims/shop/x", Why: "its record is of volume pvc-1"}, {Pool: "fast", Path: "volumes/pvc-2", Why: "the driver has no record of it", Forgotten: true}}})
 	case "orphans remove":
 		if slices.Contains(command, "fast/volumes/used") {
 			return nil, errors.New("removing fast/volumes/used: it is mounted")
@@ -78,11 +78,11 @@ func TestOrphansAreRemovedOnTheirNode(t *testing.T) {
 		want []string
 	}{
 		{[]string{"orphans", "remove", "-y", "--node", "worker-1", "fast/volumes/-x", "big/images/i"}, []string{
-			"node-a: /hostpath-csi orphans remove --config /etc/hostpath-csi/config.yaml --yes --endpoint unix:///var/lib/kubelet/plugins/hostpath-csi.dev/csi.sock -- fast/volumes/-x",
-			"node-a: /hostpath-csi orphans remove --config /etc/hostpath-csi/config.yaml --yes --endpoint unix:///var/lib/kubelet/plugins/hostpath-csi.dev/csi.sock -- big/images/i"}},
+			"node-a: /hostpath-csi orphans remove --endpoint unix:///var/lib/kubelet/plugins/hostpath-csi.dev/csi.sock --config /etc/hostpath-csi/config.yaml --yes -- fast/volumes/-x",
+			"node-a: /hostpath-csi orphans remove --endpoint unix:///var/lib/kubelet/plugins/hostpath-csi.dev/csi.sock --config /etc/hostpath-csi/config.yaml --yes -- big/images/i"}},
 		{[]string{"orphans", "remove", "-y", "--node", "worker-2", "--all"}, []string{
-			"node-b: /hostpath-csi orphans ls --config /etc/hostpath-csi/config.yaml -o json",
-			"node-b: /hostpath-csi orphans remove --config /etc/hostpath-csi/config.yaml --yes --endpoint unix:///opt/kubelet/plugins/hostpath-csi.dev/csi.sock -- fast/claims/shop/x"}},
+			"node-b: /hostpath-csi orphans ls --endpoint unix:///opt/kubelet/plugins/hostpath-csi.dev/csi.sock --config /etc/hostpath-csi/config.yaml -o json",
+			"node-b: /hostpath-csi orphans remove --endpoint unix:///opt/kubelet/plugins/hostpath-csi.dev/csi.sock --config /etc/hostpath-csi/config.yaml --yes -- fast/claims/shop/x"}},
 	} {
 		a.ran = nil
 		_, err := a.run(c.args...)

@@ -11,6 +11,23 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
+// Orphans lists the orphans that are known of, each as POOL/PATH: those that the scan of their pool
+// found, less those that were adopted or removed since.
+func (a *Agent) Orphans() []string {
+	var all []string
+	for _, p := range a.pools.all() {
+		p.mu.Lock()
+		for _, at := range p.orphans {
+			if !strings.Contains(at, "/") {
+				at = backend.VolumePath(at)
+			}
+			all = append(all, p.o.Name+"/"+at)
+		}
+		p.mu.Unlock()
+	}
+	return all
+}
+
 // RemoveOrphan moves an orphan, at a path relative to its pool, to the trash, from where it is
 // removed in the background. It refuses whatever a record speaks of, in whichever phase that is,
 // and what is mounted. See package backend for the order of the durable steps.

@@ -28,6 +28,9 @@ func TestAnOrphanThatIsRemovedIsNoneAnyMore(t *testing.T) {
 		if got := w.pool().orphans; !slices.Equal(got, []string{"images/stray", "snapshots/stray", "stray"}) {
 			t.Fatalf("orphans are %q", got)
 		}
+		if got := w.agent.Orphans(); !slices.Equal(got, []string{"default/images/stray", "default/snapshots/stray", "default/volumes/stray"}) {
+			t.Fatalf("it lists the orphans %q", got)
+		}
 		for _, at := range []string{"volumes/stray", "images/stray", "snapshots/stray"} {
 			w.must(w.removeOrphan(at))
 			w.wantNoFile(at)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 
 // removals are the orphans that were asked for.
 type removals struct{ got [][2]string }
+
+func (r *removals) Orphans() []string { return []string{"fast/volumes/a", "fast/volumes/\xff"} }
 
 func (r *removals) RemoveOrphan(_ context.Context, pool, path string) error {
 	r.got = append(r.got, [2]string{pool, path})
@@ -54,6 +57,10 @@ func TestOrphansAreAskedForByPoolAndPath(t *testing.T) {
 			if err := RemoveOrphan(t.Context(), conn, orphan); status.Code(err) != want {
 				t.Errorf("served: %v, %q: %v, want %s", served, orphan, err, want)
 			}
+		}
+		list, err := ListOrphans(t.Context(), conn)
+		if served && (err != nil || !slices.Equal(list, []string{"fast/volumes/a"})) || !served && status.Code(err) != codes.Unimplemented {
+			t.Errorf("served: %v, it lists %q (%v)", served, list, err)
 		}
 		if served && len(r.got) != 3 || !served && len(r.got) != 0 {
 			t.Errorf("it was asked for %q", r.got)

@@ -15,6 +15,8 @@ type Orphan struct {
 	Path string `json:"path"`
 	// Why tells what is wrong with its record.
 	Why string `json:"why"`
+	// Forgotten tells that it carries a record of its own, which the driver's store has not.
+	Forgotten bool `json:"forgotten,omitempty"`
 }
 
 // Table shows the orphans.

@@ -100,3 +100,40 @@ func TestAPersonIsAsked(t *testing.T) {
 		}
 	}
 }
+
+// TestAVolumeWhoseRecordIsLostIsListedByTheDriversWord, and is removed by its name alone.
+func TestAVolumeWhoseRecordIsLostIsListedByTheDriversWord(t *testing.T) {
+	dir := process.TempDir(t)
+	d := process.Start(t, process.Options{Dir: dir})
+	create(t, d, "kept")
+	create(t, d, "lost")
+	lost := filepath.Join(d.PoolDir(), "volumes", "lost")
+	must(t, os.Rename(lost, filepath.Join(dir, "aside")))
+	must(t, d.Delete("lost"))
+	must(t, d.Terminate()) // which ends the record
+	must(t, os.Rename(filepath.Join(dir, "aside"), lost))
+	d = process.Start(t, process.Options{Dir: dir})
+	args := func(more ...string) []string {
+		return append([]string{"orphans", more[0], "--endpoint", d.Endpoint(), "--pool", "default=" + d.PoolDir()}, more[1:]...)
+	}
+	const want = "POOL      PATH           WHY\ndefault   volumes/lost   the driver has no record of it\n"
+	if out := run(t, nil, args("ls")...); out != want {
+		t.Errorf("it lists\n%s", out)
+	}
+	if out := run(t, nil, args("remove", "--all", "--yes")...); out != "no orphans\n" {
+		t.Errorf("all that carries no record is\n%s", out)
+	}
+	_, err := os.Lstat(lost)
+	must(t, err)
+	if out := run(t, nil, args("remove", "--yes", "default/volumes/lost")...); out != "default/volumes/lost goes\n" {
+		t.Errorf("it prints\n%s", out)
+	}
+	if out := run(t, nil, args("ls")...); out != "no orphans\n" {
+		t.Errorf("it lists\n%s", out)
+	}
+	d.Kill() // without it, only the disk is looked at
+	if out := run(t, nil, args("ls")...); out != "no orphans\n" {
+		t.Errorf("it lists\n%s", out)
+	}
+	run(t, nil, "du", "--pool", "default="+d.PoolDir(), "kept")
+}

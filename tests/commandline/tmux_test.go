@@ -67,6 +67,18 @@ func (w *tmux) awaits(want string) {
 	})
 }
 
+// clear has the shell wipe the screen: what is to be seen next was not there before.
+func (w *tmux) clear() {
+	w.Helper()
+	w.enter("clear")
+	process.Eventually(w, "the terminal is cleared", func() error {
+		if seen := w.screen(false); strings.TrimSpace(seen) != "$" {
+			return fmt.Errorf("it shows:\n%s", seen)
+		}
+		return nil
+	})
+}
+
 // TestAnOperatorsTerminal goes through what an operator does with a pool that has an orphan in it, on
 // a screen.
 func TestAnOperatorsTerminal(t *testing.T) {
@@ -94,21 +106,21 @@ func TestAnOperatorsTerminal(t *testing.T) {
 	if !strings.Contains(colored, "\x1b[32mHealthy") || !strings.Contains(seen, "░") {
 		t.Errorf("it has no color, or no bar:\n%q", colored)
 	}
-	w.enter("clear")
+	w.clear()
 	w.enter(program + " orphans remove --all")
 	w.awaits("Go on? [y/N]")
 	w.enter("no")
 	w.awaits("nothing is done")
 	_, err := os.Lstat(stray)
 	must(t, err)
-	w.enter("clear")
+	w.clear()
 	w.enter(program + " orphans remove --all")
 	w.awaits("Go on? [y/N]")
 	w.enter("y")
 	w.awaits("default/volumes/stray goes")
 	w.enter(program + " orphans ls")
 	w.awaits("no orphans")
-	w.enter("clear")
+	w.clear()
 	w.enter(program + " du; echo status $?")
 	w.awaits("status 0")
 	if seen := w.screen(false); strings.Contains(seen, "counting") || !strings.Contains(seen, "shop/data-db-0") {
