@@ -22,11 +22,12 @@ func newTmux(t *testing.T, columns, rows int, env ...string) *tmux {
 	t.Helper()
 	w := &tmux{t, filepath.Join(process.TempDir(t), "tmux")}
 	cmd := exec.Command("tmux", "-u", "-f", "/dev/null", "-S", w.socket, "new-session", "-d", "-s", "test", "-x", fmt.Sprint(columns), "-y", fmt.Sprint(rows), "/bin/sh")
-	cmd.Env = append(os.Environ(), append([]string{"LC_ALL=C.UTF-8", "TERM=xterm-256color", "PS1=$ ", "ENV=", "NO_COLOR=", "PATH=" + filepath.Dir(process.Binary(t, "")) + ":" + os.Getenv("PATH")}, env...)...)
+	cmd.Env = append(os.Environ(), append([]string{"LC_ALL=C.UTF-8", "TERM=xterm-256color", "PS1=# ", "ENV=", "NO_COLOR=", "PATH=" + filepath.Dir(process.Binary(t, "")) + ":" + os.Getenv("PATH")}, env...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("tmux (scripts/install-deps.sh installs it): %v\n%s", err, out)
 	}
 	t.Cleanup(func() { w.do("kill-server") })
+	w.awaitsPrompt()
 	return w
 }
 
@@ -71,8 +72,14 @@ func (w *tmux) awaits(want string) {
 func (w *tmux) clear() {
 	w.Helper()
 	w.enter("clear")
-	process.Eventually(w, "the terminal is cleared", func() error {
-		if seen := w.screen(false); strings.TrimSpace(seen) != "$" {
+	w.awaitsPrompt()
+}
+
+// awaitsPrompt waits until the shell's prompt, root's, is all that is to be seen.
+func (w *tmux) awaitsPrompt() {
+	w.Helper()
+	process.Eventually(w, "the terminal is empty", func() error {
+		if seen := w.screen(false); strings.TrimSpace(seen) != "#" {
 			return fmt.Errorf("it shows:\n%s", seen)
 		}
 		return nil
