@@ -9,6 +9,7 @@ import (
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/btrfs"
 	"github.com/hostpath-csi/hostpath-csi/tests/filesystem"
+	"github.com/hostpath-csi/hostpath-csi/tests/process"
 )
 
 var kinds = []kind{
@@ -17,5 +18,5 @@ var kinds = []kind{
 		must(t, btrfs.EnableQuota(at))
 		return at
 	}, unix.EDQUOT, nil},
-	{"btrfs in an image", func(t *testing.T) string { return t.TempDir() }, unix.EDQUOT, inImage("btrfs")},
+	{"btrfs in an image", func(t *testing.T) string { return process.TempDir(t) }, unix.EDQUOT, inImage("btrfs")},
 }

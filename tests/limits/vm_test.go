@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hostpath-csi/hostpath-csi/tests/filesystem"
+	"github.com/hostpath-csi/hostpath-csi/tests/process"
 )
 
 var kinds = []kind{
@@ -17,5 +18,5 @@ var kinds = []kind{
 	{"ext4", func(t *testing.T) string {
 		return filesystem.New(t, "ext4", 1<<30, filesystem.MkfsArgs("-O", "quota,project"), filesystem.MountOptions("prjquota"))
 	}, unix.EDQUOT, nil},
-	{"xfs in an image", func(t *testing.T) string { return t.TempDir() }, unix.ENOSPC, inImage("xfs")},
+	{"xfs in an image", func(t *testing.T) string { return process.TempDir(t) }, unix.ENOSPC, inImage("xfs")},
 }
