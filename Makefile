@@ -167,7 +167,7 @@ bench-vm: build ## Measure creates with a limit on XFS and ext4, in that virtual
 	@CGO_ENABLED=0 go build -o bin/vmrun ./tests/vm/run
 	@cd tests/bench && CGO_ENABLED=0 go build -o ../../bin/bench .
 	@mkdir -p out
-	@bin/vmrun -- bin/bench copies --driver bin/hostpath-csi --dir out --filesystems xfs,ext4 --project-quota
+	@bin/vmrun -- bin/bench copies --driver bin/hostpath-csi --dir $(CURDIR)/out --filesystems xfs,ext4 --project-quota
 
 .PHONY: bench-store
 bench-store: build ## Compare the embedded stores that could be had
