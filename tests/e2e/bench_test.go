@@ -4,6 +4,9 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"maps"
+	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,6 +71,7 @@ func claimsAtOnce(b *testing.B, n int) {
 	b.ReportMetric(all.Seconds(), "all-bound-s")
 	b.ReportMetric(deletion.Seconds(), "all-deleted-s")
 	b.ReportMetric((created.createSeconds-before.createSeconds)/(created.creates-before.creates)*1000, "driver-ms/create")
+	b.ReportMetric(median(before.createBuckets, created.createBuckets)*1000, "p50-driver-ms/create")
 	b.ReportMetric((deleted.deleteSeconds-created.deleteSeconds)/(deleted.deletes-created.deletes)*1000, "driver-ms/delete")
 	b.ReportMetric((created.writes-before.writes)/float64(n), "writes/create")
 	b.ReportMetric((deleted.writes-created.writes)/float64(n), "writes/delete")
@@ -126,8 +130,9 @@ func create(b *testing.B, ctx context.Context, ns string, n int) (each []time.Du
 // figures are counters of the driver and of the API server.
 type figures struct {
 	creates, createSeconds, deletes, deleteSeconds float64
-	writes                                         float64 // of volume records
-	controllerBytes, nodeBytes                     float64 // resident
+	createBuckets                                  map[float64]float64 // how many took at most so many seconds
+	writes                                         float64             // of volume records
+	controllerBytes, nodeBytes                     float64             // resident
 }
 
 func takeFigures(b *testing.B, ctx context.Context) (f figures) {
@@ -149,6 +154,7 @@ func takeFigures(b *testing.B, ctx context.Context) (f figures) {
 		f.controllerBytes = rss
 		const create, remove = `method="/csi.v1.Controller/CreateVolume"`, `method="/csi.v1.Controller/DeleteVolume"`
 		f.creates, f.createSeconds = sumOf(out, "hostpath_csi_rpc_duration_seconds_count", create), sumOf(out, "hostpath_csi_rpc_duration_seconds_sum", create)
+		f.createBuckets = bucketsOf(out, "hostpath_csi_rpc_duration_seconds", create)
 		f.deletes, f.deleteSeconds = sumOf(out, "hostpath_csi_rpc_duration_seconds_count", remove), sumOf(out, "hostpath_csi_rpc_duration_seconds_sum", remove)
 	}
 	out, err := kubectl(ctx, driverNamespace, "", "get", "--raw", "/metrics")
@@ -159,6 +165,32 @@ func takeFigures(b *testing.B, ctx context.Context) (f figures) {
 		f.writes += sumOf(out, "apiserver_request_total", `resource="hostpathvolumes"`, `verb="`+verb+`"`)
 	}
 	return f
+}
+
+// bucketsOf returns the buckets of a histogram that have a label.
+func bucketsOf(metrics, name, label string) map[float64]float64 {
+	counts := map[float64]float64{}
+	for _, found := range regexp.MustCompile(name+`_bucket\{[^}]*le="([^"]+)"`).FindAllStringSubmatch(metrics, -1) {
+		if le, err := strconv.ParseFloat(found[1], 64); err == nil {
+			counts[le] = sumOf(metrics, name+"_bucket", label, `le="`+found[1]+`"`)
+		}
+	}
+	return counts
+}
+
+// median is that of what came into a histogram between two looks at it, as Prometheus has it:
+// between the bounds of its bucket, in proportion.
+func median(before, after map[float64]float64) float64 {
+	half := (after[math.Inf(1)] - before[math.Inf(1)]) / 2
+	var lower, below float64
+	for _, le := range slices.Sorted(maps.Keys(after)) {
+		count := after[le] - before[le]
+		if count >= half {
+			return lower + (le-lower)*(half-below)/(count-below)
+		}
+		lower, below = le, count
+	}
+	return math.NaN()
 }
 
 // sumOf adds the samples of a metric that have all these labels.
