@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -50,10 +48,7 @@ It takes the right to create hostpathvolumes and persistentvolumes.`,
 	flags.StringVar(&o.node, "node", "", "node that the directory is on (required)")
 	flags.StringVar(&a.as, "as", "", "ID of the volume, and name of the PersistentVolume (required)")
 	flags.StringVar(&a.size, "size", "", "the volume's size, such as 20Gi; at least what the directory takes (required)")
-	flags.StringVar(&a.class, "class", "", "StorageClass that the PersistentVolume, and so the claim that binds it, names (default: none)")
-	flags.StringVar(&a.claim, "claim", "", "NAMESPACE/NAME of the only claim that may bind it (default: any)")
-	flags.StringVar(&a.mode, "access-mode", string(corev1.ReadWriteOnce), "access mode that the PersistentVolume allows")
-	flags.StringVar(&a.policy, "reclaim-policy", string(corev1.PersistentVolumeReclaimRetain), "what becomes of the volume when that claim is deleted: Retain or Delete")
+	a.addOffer(flags)
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Minute, "how long to wait for the node's agent; it goes on afterwards")
 	return cmd
 }
@@ -85,7 +80,8 @@ func (a *adoptOptions) record(directory string) (*v1alpha1.HostPathVolume, error
 	return v, nil
 }
 
-// run declares the volume, waits for the agent, and makes the PersistentVolume.
+// run declares the volume, waits for the agent, and makes the PersistentVolume. Asked again, it
+// goes on.
 func (a *adoptOptions) run(ctx context.Context, directory string, out io.Writer) error {
 	v, err := a.record(directory)
 	if err != nil {
@@ -99,17 +95,11 @@ func (a *adoptOptions) run(ctx context.Context, directory string, out io.Writer)
 	if err != nil {
 		return err
 	}
-	if err := c.api.Post().Resource(v1alpha1.Volumes).Body(v).Do(ctx).Into(v); err != nil {
-		if apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("there is a volume %s already: have this one called otherwise with --as", v.Name)
-		}
+	if err := a.declare(ctx, c, v); err != nil {
 		return err
 	}
-	if err := a.await(ctx, c, v); err != nil {
-		return err
-	}
-	pv := a.persistentVolume(v, show.Archived{AccessType: state.MountAccess})
-	if err := nodes.api.Post().Resource("persistentvolumes").Body(pv).Do(ctx).Error(); err != nil {
+	pv := a.persistentVolume(v)
+	if err := offer(ctx, nodes.api, pv); err != nil {
 		return fmt.Errorf("the directory is volume %s, but has no PersistentVolume: %w", v.Name, err)
 	}
 	claims := "any claim of its size, node and class"

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,13 +13,7 @@ func TestAdoptDeclaresAVolumeAndMakesItsPersistentVolume(t *testing.T) {
 	a := serveArchives(t)
 	got, err := a.run("adopt", "fast/legacy/db", "--node", "worker-1", "--as", "db", "--size", "20Gi", "--claim", "shop/data-db-0", "--class", "hostpath-csi")
 	must(t, err)
-	golden := filepath.Join("testdata", "adopt.golden")
-	if *update {
-		must(t, os.WriteFile(golden, []byte(got), 0o644))
-	}
-	if want, err := os.ReadFile(golden); err != nil || got != string(want) {
-		t.Errorf("printed:\n%s\n%s has:\n%s (%v)", got, golden, want, err)
-	}
+	wantGolden(t, "adopt", got)
 	if s := a.volume.Spec; a.volume.Name != "db" || s.Node != "worker-1" || s.Pool != "fast" || s.Adopt != "legacy/db" || s.CapacityBytes != 20<<30 || s.AccessType != state.MountAccess ||
 		*s.Claim != (state.Claim{Namespace: "shop", Name: "data-db-0", PV: "db"}) || !slices.Equal(a.volume.Finalizers, []string{v1alpha1.Finalizer}) {
 		t.Errorf("the record is %+v", a.volume)

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -68,6 +66,9 @@ func (a *archives) answer(w http.ResponseWriter, r *http.Request) {
 		}
 		say(list)
 	case r.Method == http.MethodPost && r.URL.Path == group && a.taken:
+		if a.volume == nil { // somebody else's
+			a.volume = &v1alpha1.HostPathVolume{}
+		}
 		w.WriteHeader(http.StatusConflict)
 		say(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Code: http.StatusConflict, Reason: metav1.StatusReasonAlreadyExists})
 	case r.Method == http.MethodPost && r.URL.Path == group:
@@ -86,8 +87,15 @@ func (a *archives) answer(w http.ResponseWriter, r *http.Request) {
 		a.deleted = true
 		say(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Success"})
 	case r.Method == http.MethodPost && r.URL.Path == "/api/v1/persistentvolumes":
+		if a.pv != nil {
+			w.WriteHeader(http.StatusConflict)
+			say(metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Code: http.StatusConflict, Reason: metav1.StatusReasonAlreadyExists})
+			return
+		}
 		a.pv = &corev1.PersistentVolume{}
 		_ = json.NewDecoder(r.Body).Decode(a.pv)
+		say(a.pv)
+	case r.Method == http.MethodGet && a.pv != nil && r.URL.Path == "/api/v1/persistentvolumes/"+a.pv.Name:
 		say(a.pv)
 	default:
 		http.NotFound(w, r)
@@ -138,14 +146,38 @@ func TestTheArchivesOfAClusterAreShown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := a.run(args...)
 			must(t, err)
-			path := filepath.Join("testdata", name+".golden")
-			if *update {
-				must(t, os.WriteFile(path, []byte(got), 0o644))
-			}
-			want, err := os.ReadFile(path)
+			wantGolden(t, name, got)
+		})
+	}
+}
+
+// What is cut short between its steps goes on when it is asked for again, and a volume that only
+// has the name is left alone.
+func TestAskedAgainItGoesOn(t *testing.T) {
+	for name, args := range map[string][]string{
+		"restore": {"archive", "restore", oldVolume, "--as", "db"},
+		"adopt":   {"adopt", "fast/legacy/db", "--node", "worker-1", "--as", "db", "--size", "20Gi"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := serveArchives(t)
+			first, err := a.run(args...)
 			must(t, err)
-			if got != string(want) {
-				t.Errorf("printed:\n%s\n%s has:\n%s\n(go test ./cmd/kubectl-hostpath -update writes it)", got, path, want)
+			a.taken = true
+			for _, pv := range []*corev1.PersistentVolume{a.pv, nil} { // with the PersistentVolume, and cut short before it
+				a.pv = pv
+				again, err := a.run(args...)
+				must(t, err)
+				if again != first || a.pv == nil || a.pv.Spec.CSI.VolumeHandle != "db" {
+					t.Errorf("asked again it printed:\n%s\nand at first:\n%s\nthe PersistentVolume is %+v", again, first, a.pv)
+				}
+			}
+			a.pv.Spec.CSI.VolumeHandle = "other"
+			if _, err := a.run(args...); err == nil || !strings.Contains(err.Error(), "has no PersistentVolume") {
+				t.Errorf("the name of another volume's PersistentVolume: %v", err)
+			}
+			a.volume.Spec.CapacityBytes++
+			if _, err := a.run(args...); err == nil || !strings.Contains(err.Error(), "--as") {
+				t.Errorf("the name of another volume: %v", err)
 			}
 		})
 	}

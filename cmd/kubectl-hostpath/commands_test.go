@@ -42,16 +42,22 @@ func TestTheClusterIsShown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := api.mustRun(t, args...)
-			path := filepath.Join("testdata", name+".golden")
-			if *update {
-				must(t, os.WriteFile(path, []byte(got), 0o644))
-			}
-			want, err := os.ReadFile(path)
-			must(t, err)
-			if got != string(want) {
-				t.Errorf("printed:\n%s\n%s has:\n%s\n(go test ./cmd/kubectl-hostpath -update writes it)", got, path, want)
-			}
+			wantGolden(t, name, got)
 		})
+	}
+}
+
+// wantGolden compares what was printed with testdata/NAME.golden, or writes that with -update.
+func wantGolden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		must(t, os.WriteFile(path, []byte(got), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	must(t, err)
+	if got != string(want) {
+		t.Errorf("printed:\n%s\n%s has:\n%s\n(go test ./cmd/kubectl-hostpath -update writes it)", got, path, want)
 	}
 }
 

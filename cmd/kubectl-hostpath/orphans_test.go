@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -55,15 +53,7 @@ func TestWhatOnlyNodesKnowIsShown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := a.run(args...)
 			must(t, err)
-			path := filepath.Join("testdata", name+".golden")
-			if *update {
-				must(t, os.WriteFile(path, []byte(got), 0o644))
-			}
-			want, err := os.ReadFile(path)
-			must(t, err)
-			if got != string(want) {
-				t.Errorf("printed:\n%s\n%s has:\n%s\n(go test ./cmd/kubectl-hostpath -update writes it)", got, path, want)
-			}
+			wantGolden(t, name, got)
 		})
 	}
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -11,10 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/show"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -49,10 +45,7 @@ It takes the right to create hostpathvolumes and persistentvolumes.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&r.as, "as", "", "ID of the volume, and name of the PersistentVolume (default: those that it had)")
-	flags.StringVar(&r.class, "class", "", "StorageClass that the PersistentVolume, and so the claim that binds it, names (default: none)")
-	flags.StringVar(&r.claim, "claim", "", "NAMESPACE/NAME of the only claim that may bind it (default: any)")
-	flags.StringVar(&r.mode, "access-mode", string(corev1.ReadWriteOnce), "access mode that the PersistentVolume allows")
-	flags.StringVar(&r.policy, "reclaim-policy", string(corev1.PersistentVolumeReclaimRetain), "what becomes of the volume when that claim is deleted: Retain or Delete")
+	r.addOffer(flags)
 	flags.DurationVar(&r.timeout, "timeout", 10*time.Minute, "how long to wait for the copy; it goes on afterwards")
 	o.addChoice(cmd)
 	return cmd
@@ -72,7 +65,7 @@ func (r *restoreOptions) check() error {
 }
 
 // run declares the volume, waits for the agent, and makes the PersistentVolume. Cut short, it
-// leaves a volume that 'kubectl hostpath volumes' shows.
+// leaves a volume that 'kubectl hostpath volumes' shows; asked again, it goes on.
 func (r *restoreOptions) run(ctx context.Context, name string, out io.Writer) error {
 	nodes, err := r.connectNodes()
 	if err != nil {
@@ -90,17 +83,11 @@ func (r *restoreOptions) run(ctx context.Context, name string, out io.Writer) er
 		return err
 	}
 	v := r.volume(a)
-	if err := c.api.Post().Resource(v1alpha1.Volumes).Body(v).Do(ctx).Into(v); err != nil {
-		if apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("there is a volume %s already: have this one called otherwise with --as", v.Name)
-		}
+	if err := r.declare(ctx, c, v); err != nil {
 		return err
 	}
-	if err := r.await(ctx, c, v); err != nil {
-		return err
-	}
-	pv := r.persistentVolume(v, a)
-	if err := nodes.api.Post().Resource("persistentvolumes").Body(pv).Do(ctx).Error(); err != nil {
+	pv := r.persistentVolume(v)
+	if err := offer(ctx, nodes.api, pv); err != nil {
 		return fmt.Errorf("volume %s is there again, but has no PersistentVolume: %w", v.Name, err)
 	}
 	claims := "any claim of its size, node and class"
@@ -126,55 +113,4 @@ func (r *restoreOptions) volume(a show.Archived) *v1alpha1.HostPathVolume {
 		v.Spec.Provisioning = state.Thick
 	}
 	return v
-}
-
-// await waits until the agent has made the volume. One that it cannot make is taken back.
-func (r *restoreOptions) await(ctx context.Context, c *cluster, v *v1alpha1.HostPathVolume) error {
-	end := time.Now().Add(r.timeout)
-	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, r.timeout, true, func(ctx context.Context) (bool, error) {
-		if err := c.api.Get().Resource(v1alpha1.Volumes).Name(v.Name).Do(ctx).Into(v); err != nil {
-			return false, err
-		}
-		return v.Status.Phase == state.Ready || v.Status.Phase == state.Failed, nil
-	})
-	switch {
-	case wait.Interrupted(err), err != nil && ctx.Err() == nil && time.Now().After(end): // a call that began at the end fails in its own words
-		return fmt.Errorf("volume %s is not there yet, and goes on being made: 'kubectl hostpath volumes --node %s' shows when; make its PersistentVolume then, as in deploy/examples/static-pv.yaml", v.Name, v.Spec.Node)
-	case err != nil:
-		return err
-	case v.Status.Phase == state.Failed:
-		failed := fmt.Errorf("node %s cannot make the volume: %s", v.Spec.Node, v.Status.Message)
-		return errors.Join(failed, c.api.Delete().Resource(v1alpha1.Volumes).Name(v.Name).Do(ctx).Error())
-	}
-	return nil
-}
-
-// provisionedBy has csi-provisioner delete the volume with its PersistentVolume, if that is
-// its reclaim policy.
-const provisionedBy = "pv.kubernetes.io/provisioned-by"
-
-func (r *restoreOptions) persistentVolume(v *v1alpha1.HostPathVolume, a show.Archived) *corev1.PersistentVolume {
-	mode := corev1.PersistentVolumeFilesystem
-	if a.AccessType == state.BlockAccess {
-		mode = corev1.PersistentVolumeBlock
-	}
-	pv := &corev1.PersistentVolume{
-		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "PersistentVolume"},
-		ObjectMeta: metav1.ObjectMeta{Name: v.Name, Annotations: map[string]string{provisionedBy: v1alpha1.GroupVersion.Group}},
-		Spec: corev1.PersistentVolumeSpec{
-			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: *resource.NewQuantity(v.Status.CapacityBytes, resource.BinarySI)},
-			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.PersistentVolumeAccessMode(r.mode)},
-			PersistentVolumeReclaimPolicy: corev1.PersistentVolumeReclaimPolicy(r.policy),
-			StorageClassName:              r.class,
-			VolumeMode:                    &mode,
-			PersistentVolumeSource:        corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: v1alpha1.GroupVersion.Group, VolumeHandle: v.Name}},
-			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
-				MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "topology." + v1alpha1.GroupVersion.Group + "/node", Operator: corev1.NodeSelectorOpIn, Values: []string{v.Spec.Node}}},
-			}}}},
-		},
-	}
-	if ns, name, ok := strings.Cut(r.claim, "/"); ok {
-		pv.Spec.ClaimRef = &corev1.ObjectReference{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: ns, Name: name}
-	}
-	return pv
 }
