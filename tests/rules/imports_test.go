@@ -1,4 +1,4 @@
-// Package rules tests the shape of the repository: who may import whom.
+// Package rules tests the shape of the repository: who may import whom, and what lies in it.
 package rules
 
 import (
