@@ -1,21 +1,18 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-	"log"
-
 	"github.com/spf13/cobra"
 
-	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/process"
 	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/report"
 	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/suite"
 )
 
+const copiesWorkerCommand = "copies-worker"
+
 func newCopiesCommand() *cobra.Command {
 	o := suite.DefaultCopies()
-	var quick, strict bool
-	var json string
+	m := measuring{worker: copiesWorkerCommand}
+	var quick bool
 	cmd := &cobra.Command{
 		Use:   "copies",
 		Short: "Measure snapshots, restores and clones, beside the bare system calls",
@@ -46,21 +43,7 @@ largest file. Nothing is left behind.`,
 			if err := o.Validate(); err != nil {
 				return err
 			}
-			var result report.Copies
-			if err := process.Call(cmd.Context(), copiesWorkerCommand, o, &result, cmd.ErrOrStderr()); err != nil {
-				if len(result.Rows) > 0 {
-					cmd.PrintErrln("The run failed. Until then it measured:")
-					err = errors.Join(result.WriteTable(cmd.ErrOrStderr()), err)
-				}
-				return err
-			}
-			if err := errors.Join(result.WriteTable(cmd.OutOrStdout()), report.WriteJSON(json, &result)); err != nil {
-				return err
-			}
-			if missed := result.Missed(); strict && len(missed) > 0 {
-				return fmt.Errorf("%d of %d goals missed", len(missed), len(result.Goals))
-			}
-			return nil
+			return m.run(cmd, o, new(report.Copies))
 		},
 	}
 	f := cmd.Flags()
@@ -74,26 +57,8 @@ largest file. Nothing is left behind.`,
 	f.BoolVar(&o.ProjectQuota, "project-quota", false, "only create empty volumes, XFS and ext4 with project quota: it takes a kernel that has it, such as that of tests/vm")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "how often floor and driver take turns; medians are reported")
 	f.DurationVar(&o.Patience, "patience", o.Patience, "after how long no more rounds are begun with a volume")
-	f.StringVar(&json, "json", "", "also write the result to this file, as JSON")
 	f.BoolVar(&quick, "quick", false, "a smoke run of seconds: small files, one round")
-	f.BoolVar(&strict, "strict", false, "exit with an error if a goal is missed")
+	m.addFlags(cmd)
 	cmd.MarkFlagsMutuallyExclusive("quick", "strict")
 	return cmd
-}
-
-// copiesWorkerCommand is to copies what runWorkerCommand is to run.
-const copiesWorkerCommand = "copies-worker"
-
-func newCopiesWorkerCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:    copiesWorkerCommand,
-		Short:  "Measure copies, as asked on standard input",
-		Hidden: true,
-		Args:   cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return process.Answer(cmd.InOrStdin(), cmd.OutOrStdout(), func(o suite.CopyOptions) (*report.Copies, error) {
-				return suite.RunCopies(cmd.Context(), o, log.New(cmd.ErrOrStderr(), "", log.Ltime))
-			})
-		},
-	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -24,32 +23,9 @@ func buildDriver(t *testing.T) string {
 	return path
 }
 
-func benchCopies(t *testing.T, args ...string) (stdout, stderr string, err error) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("this test mounts, and needs root")
-	}
-	dir, err := os.MkdirTemp("/var/tmp", "bench-test-") // on a disk, where /tmp may be in memory
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := os.Remove(dir); err != nil {
-			t.Errorf("something is left: %v", err)
-		}
-	}()
-	var out, progress bytes.Buffer
-	cmd := newCommand()
-	cmd.SetOut(&out)
-	cmd.SetErr(&progress)
-	cmd.SetArgs(append([]string{"copies", "--dir", dir}, args...))
-	err = cmd.ExecuteContext(t.Context())
-	return out.String(), progress.String(), err
-}
-
 func TestCopies(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "result.json")
-	stdout, stderr, err := benchCopies(t, "--driver", buildDriver(t), "--sizes=1048576", "--files=50", "--creates=2", "--rounds=2",
+	stdout, stderr, err := bench(t, t.Context(), "copies", "--driver", buildDriver(t), "--sizes=1048576", "--files=50", "--creates=2", "--rounds=2",
 		"--image-size=1073741824", "--json", file)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr)
@@ -80,14 +56,14 @@ func TestADriverThatDoesNotCopyFailsTheRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = benchCopies(t, "--driver", self, "--quick", "--filesystems=tmpfs")
+	_, _, err = bench(t, t.Context(), "copies", "--driver", self, "--quick", "--filesystems=tmpfs")
 	if err == nil || !strings.Contains(err.Error(), "on tmpfs: ") {
 		t.Errorf("error %v, want one of tmpfs: the fake driver has no pool", err)
 	}
 }
 
 func TestBadFlagsOfCopiesAreNamed(t *testing.T) {
-	_, _, err := benchCopies(t, "--filesystems=zfs", "--sizes=1", "--files=1", "--creates=0", "--rounds=0")
+	_, _, err := bench(t, t.Context(), "copies", "--filesystems=zfs", "--sizes=1", "--files=1", "--creates=0", "--rounds=0")
 	for _, flag := range []string{"--filesystems", "--sizes", "--files", "--creates", "--rounds"} {
 		if err == nil || !strings.Contains(err.Error(), flag) {
 			t.Errorf("error %v, want one that names %s", err, flag)

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/suite"
 )
 
 // Child processes are killed when the thread that started them ends (see
@@ -33,6 +35,11 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(newRunCommand(), newRunWorkerCommand(), newCopiesCommand(), newCopiesWorkerCommand(), newFloorWorkerCommand(), newStoreCommand(), newStoreWorkerCommand())
+	cmd.AddCommand(
+		newRunCommand(), newWorkerCommand(runWorkerCommand, suite.Run),
+		newCopiesCommand(), newWorkerCommand(copiesWorkerCommand, suite.RunCopies),
+		newStoreCommand(), newStoreWorkerCommand(),
+		newFloorWorkerCommand(),
+	)
 	return cmd
 }

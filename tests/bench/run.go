@@ -1,20 +1,18 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/spf13/cobra"
 
-	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/process"
 	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/report"
 	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/suite"
 )
 
+const runWorkerCommand = "run-worker"
+
 func newRunCommand() *cobra.Command {
 	o := suite.Default()
-	var quick, strict bool
-	var json string
+	m := measuring{worker: runWorkerCommand}
+	var quick bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Measure the driver, beside the bare system calls",
@@ -49,24 +47,7 @@ What it does is told on standard error, what it found on standard output.`,
 			if err := o.Validate(); err != nil {
 				return err
 			}
-			var result report.Result
-			if err := process.Call(cmd.Context(), runWorkerCommand, o, &result, cmd.ErrOrStderr()); err != nil {
-				if len(result.Rows) > 0 { // minutes of work
-					cmd.PrintErrln("The run failed. Until then it measured:")
-					err = errors.Join(result.WriteTable(cmd.ErrOrStderr()), err)
-				}
-				return err
-			}
-			if err := result.WriteTable(cmd.OutOrStdout()); err != nil {
-				return err
-			}
-			if err := report.WriteJSON(json, &result); err != nil {
-				return err
-			}
-			if missed := result.Missed(); strict && len(missed) > 0 {
-				return fmt.Errorf("%d of %d goals missed", len(missed), len(result.Goals))
-			}
-			return nil
+			return m.run(cmd, o, new(report.Result))
 		},
 	}
 	f := cmd.Flags()
@@ -81,9 +62,8 @@ What it does is told on standard error, what it found on standard output.`,
 	f.IntVar(&o.Restarts, "restarts", o.Restarts, "how often to restart the driver with the existing volumes")
 	f.IntVar(&o.Connections, "connections", o.Connections, "how many gRPC connections the calls share; orchestrators use one")
 	f.Int64Var(&o.VolumeSize, "volume-size", o.VolumeSize, "what volumes are created with, in bytes; nothing is written to them")
-	f.StringVar(&json, "json", "", "also write the result to this file, as JSON")
 	f.BoolVar(&quick, "quick", false, "a smoke run of less than half a minute: few operations, 0 and 1000 volumes")
-	f.BoolVar(&strict, "strict", false, "exit with an error if a goal is missed")
+	m.addFlags(cmd)
 	cmd.MarkFlagsMutuallyExclusive("quick", "strict")
 	return cmd
 }

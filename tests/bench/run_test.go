@@ -60,15 +60,11 @@ func standalone(args []string) error {
 	return (&fakecsi.Driver{NotReady: 2, Refuse: os.Getenv(refuse)}).Serve(ctx, socket)
 }
 
-// bench runs the command on the fake driver and sees that it leaves nothing behind.
-func bench(t *testing.T, ctx context.Context, args ...string) (stdout, stderr string, err error) {
+// bench runs a command of this program, in a directory that it has to leave empty.
+func bench(t *testing.T, ctx context.Context, command string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("this test mounts, and needs root")
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
 	}
 	dir, err := os.MkdirTemp("/var/tmp", "bench-test-") // on a disk, where /tmp may be in memory
 	if err != nil {
@@ -83,14 +79,24 @@ func bench(t *testing.T, ctx context.Context, args ...string) (stdout, stderr st
 	cmd := newCommand()
 	cmd.SetOut(&out)
 	cmd.SetErr(&progress)
-	cmd.SetArgs(append([]string{"run", "--driver", self, "--dir", dir}, args...))
+	cmd.SetArgs(append([]string{command, "--dir", dir}, args...))
 	err = cmd.ExecuteContext(ctx)
 	return out.String(), progress.String(), err
 }
 
+// benchFake measures the fake driver, which this program is, too.
+func benchFake(t *testing.T, ctx context.Context, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bench(t, ctx, "run", append([]string{"--driver", self}, args...)...)
+}
+
 func TestRun(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "result.json")
-	stdout, stderr, err := bench(t, t.Context(), "--existing=0,150", "--in-flight=1,8", "--ops=20", "--rounds=2", "--restarts=0", "--json", file)
+	stdout, stderr, err := benchFake(t, t.Context(), "--existing=0,150", "--in-flight=1,8", "--ops=20", "--rounds=2", "--restarts=0", "--json", file)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, stderr)
 	}
@@ -131,7 +137,7 @@ func TestRun(t *testing.T) {
 
 func TestStrictFailsWhenAGoalIsMissed(t *testing.T) {
 	// The fake driver answers one call at a time and starts nowhere near 40 times the reference's stats at once.
-	stdout, _, err := bench(t, t.Context(), "--existing=0", "--in-flight=1", "--ops=20", "--rounds=1", "--restarts=0", "--strict")
+	stdout, _, err := benchFake(t, t.Context(), "--existing=0", "--in-flight=1", "--ops=20", "--rounds=1", "--restarts=0", "--strict")
 	missed := strings.Contains(stdout, "  NO")
 	if failed := err != nil && strings.Contains(err.Error(), "goals missed"); failed != missed {
 		t.Errorf("error %v; goals missed: %v\n%s", err, missed, stdout)
@@ -140,14 +146,14 @@ func TestStrictFailsWhenAGoalIsMissed(t *testing.T) {
 
 func TestARefusedCallFailsTheRun(t *testing.T) {
 	t.Setenv(refuse, csi.Node_NodeUnpublishVolume_FullMethodName)
-	_, _, err := bench(t, t.Context(), "--quick")
+	_, _, err := benchFake(t, t.Context(), "--quick")
 	if err == nil || !strings.Contains(err.Error(), "NodeUnpublishVolume of b-0-32-0-") {
 		t.Errorf("error %v, want one of NodeUnpublishVolume", err)
 	}
 }
 
 func TestADriverThatForgetsFailsTheRun(t *testing.T) {
-	_, stderr, err := bench(t, t.Context(), "--existing=5", "--in-flight=1", "--ops=5", "--rounds=1", "--restarts=1")
+	_, stderr, err := benchFake(t, t.Context(), "--existing=5", "--in-flight=1", "--ops=5", "--rounds=1", "--restarts=1")
 	if !strings.Contains(stderr, "With 5 volumes existing") {
 		t.Errorf("what was measured before is not shown:\n%s", stderr)
 	}
@@ -159,13 +165,13 @@ func TestADriverThatForgetsFailsTheRun(t *testing.T) {
 func TestInterruptedRunLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // in the midst of it
 	defer cancel()
-	if _, _, err := bench(t, ctx, "--rounds=1000", "--filesystem=ext4"); !errors.Is(err, context.DeadlineExceeded) {
+	if _, _, err := benchFake(t, ctx, "--rounds=1000", "--filesystem=ext4"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want %v", err, context.DeadlineExceeded)
 	}
 }
 
 func TestBadFlagsAreNamed(t *testing.T) {
-	_, _, err := bench(t, t.Context(), "--existing=5,1", "--ops=0")
+	_, _, err := benchFake(t, t.Context(), "--existing=5,1", "--ops=0")
 	if err == nil || !strings.Contains(err.Error(), "--existing") || !strings.Contains(err.Error(), "--ops") {
 		t.Errorf("error %v, want one that names --existing and --ops", err)
 	}

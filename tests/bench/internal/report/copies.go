@@ -104,6 +104,9 @@ func (r *Copies) row(filesystem, operation string, bytes int64) (CopyRow, bool) 
 	return CopyRow{}, false
 }
 
+// Empty tells that nothing was measured yet.
+func (r *Copies) Empty() bool { return len(r.Rows) == 0 }
+
 // Missed returns the goals that were not reached.
 func (r *Copies) Missed() []Goal { return missed(r.Goals) }
 

@@ -145,6 +145,9 @@ func (r *Result) inFlight() []int {
 	return all
 }
 
+// Empty tells that nothing was measured yet.
+func (r *Result) Empty() bool { return len(r.Rows) == 0 }
+
 // Missed returns the goals that were not reached.
 func (r *Result) Missed() []Goal { return missed(r.Goals) }
 

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/floor"
-	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/machine"
 	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/report"
 )
 
@@ -23,21 +22,11 @@ func RunCopies(ctx context.Context, o CopyOptions, log *log.Logger) (result *rep
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(o.Dir, "hostpath-csi-bench-")
+	dir, facts, remove, err := workDir(o.Dir, log)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		log.Printf("removing %s", dir)
-		err = errors.Join(err, os.RemoveAll(dir))
-	}()
-	facts, err := machine.Look(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := facts.RealDisk(dir); err != nil {
-		return nil, err
-	}
+	defer func() { err = errors.Join(err, remove()) }()
 	result = &report.Copies{Machine: facts}
 	result.Machine.Filesystem = "images on " + facts.Filesystem
 	for _, fs := range o.Filesystems {

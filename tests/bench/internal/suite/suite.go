@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/floor"
-	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/machine"
 	"github.com/hostpath-csi/hostpath-csi/tests/bench/internal/report"
 )
 
@@ -34,21 +33,11 @@ func Run(ctx context.Context, o Options, log *log.Logger) (result *report.Result
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp(o.Dir, "hostpath-csi-bench-")
+	dir, facts, remove, err := workDir(o.Dir, log)
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		log.Printf("removing %s", dir)
-		err = errors.Join(err, os.RemoveAll(dir))
-	}()
-	facts, err := machine.Look(dir)
-	if err != nil {
-		return nil, err
-	}
-	if err := facts.RealDisk(dir); err != nil {
-		return nil, err
-	}
+	defer func() { err = errors.Join(err, remove()) }()
 	s := &suite{Options: o, dir: dir, disk: dir, log: log, result: &report.Result{Machine: facts}}
 	if o.Filesystem != "" {
 		s.disk = filepath.Join(dir, "disk")
