@@ -2,10 +2,7 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"os"
-
-	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -152,15 +149,4 @@ func suits(v state.Volume, phase state.Phase, node, pool string, kind state.Acce
 		return state.Errorf(state.OutOfRange, "%s %s has %d bytes, and a copy no less", source.Kind, source.ID, bytes)
 	}
 	return nil
-}
-
-// retry has a record reconciled again a while later.
-func (a *Agent) retry(q *queue, id string, why error, keysAndValues ...any) {
-	if errors.Is(why, context.Canceled) {
-		q.add(id) // called off: by a deletion, which is next, or by the agent's end
-		return
-	}
-	a.metrics.retried.Inc()
-	klog.ErrorS(why, "Reconciling a record failed; it will be tried again", append(keysAndValues, "after", reconcileRetry)...)
-	q.addAfter(id, reconcileRetry)
 }

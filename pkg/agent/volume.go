@@ -53,15 +53,9 @@ func (a *Agent) reconcile(ctx context.Context, id string) {
 		a.empty(v)
 	}
 	if err != nil {
-		a.metrics.retried.Inc()
-		klog.ErrorS(err, "Reconciling a volume failed; it will be tried again", "volumeID", id, "pool", v.Spec.Pool, "after", reconcileRetry)
-		a.queue.addAfter(id, reconcileRetry)
+		a.retry(a.queue, id, err, "volumeID", id, "pool", v.Spec.Pool)
 	}
 }
-
-// reconcileRetry is how long the agent waits before it tries again what neither
-// succeeded nor could be put into a record's status.
-const reconcileRetry = 5 * time.Second
 
 // create builds the volume; package backend tells the order of its durable steps.
 // A volume that cannot be built leaves nothing on the disk and says in its status
