@@ -104,16 +104,7 @@ func (l *liveConfig) configure(ctx context.Context, a *agent.Agent) {
 // defaults are those of parameters, now.
 func (l *liveConfig) defaults() config.Parameters { return l.Current().Defaults }
 
-func (l *liveConfig) applyLog() error {
-	wanted := l.Current().Log
-	if wanted.Format != "" && wanted.Format != l.log.format {
-		klog.InfoS("The log has another format when the driver starts again", "format", wanted.Format, "now", l.log.format)
-	}
-	if wanted.Verbosity != nil {
-		return l.log.setVerbosity(*wanted.Verbosity)
-	}
-	return l.log.setVerbosity(l.log.verbosity)
-}
+func (l *liveConfig) applyLog() error { return l.log.follow(l.Current().Log) }
 
 // follow puts each change of the file in force until stop is called or ctx ends: so it
 // calls changed. What is wrong with another one, it tells.
@@ -123,7 +114,7 @@ func (l *liveConfig) follow(ctx context.Context, changed func()) (stop func()) {
 	follower.Go(func() {
 		err := l.Run(ctx, func(*config.Configuration) {
 			if err := l.applyLog(); err != nil {
-				klog.ErrorS(err, "The log's verbosity stays as it was")
+				klog.ErrorS(err, "The log stays as it was")
 			}
 			changed()
 		}, func(wrong error) { l.tell(wrong) })

@@ -11,8 +11,11 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/config"
 )
 
 // logOptions are the flags about logging that every long-running command has.
@@ -21,40 +24,44 @@ type logOptions struct {
 	verbosity int
 
 	flags flag.FlagSet   // klog's
-	level *slog.LevelVar // of the JSON handler
+	level *slog.LevelVar // of what klog hands on
+	sink  *formatSink
 }
 
 func (o *logOptions) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.format, "log-format", "text", "how to log: text or json")
+	flags.StringVar(&o.format, "log-format", asText, "how to log: text or json")
 	flags.IntVarP(&o.verbosity, "v", "v", 0, "how much to log: 0 what an operator must know, 2 refused calls, 4 every call, 5 requests (without secrets)")
 }
 
 // during runs a role, with logging to standard error, until it ends by itself or is told
 // to by a signal. How to log, a configuration file may say, too: file, if it is not "".
 func (o *logOptions) during(ctx context.Context, file string, role func(ctx context.Context) error) error {
-	o.formatFrom(file)
 	if err := o.apply(os.Stderr); err != nil {
 		return err
 	}
 	defer klog.Flush()
+	if err := o.followFile(file); err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	return role(ctx)
 }
 
-// formatFrom takes the format that a configuration file gives. klog can be told only
-// before anybody logs: so that is before the role begins, which then says what is wrong
-// with the file.
-func (o *logOptions) formatFrom(file string) {
+// followFile has what a configuration file says hold from the first line on. What is wrong
+// with the file, the role says, which reads it again.
+func (o *logOptions) followFile(file string) error {
 	if file == "" {
-		return
+		return nil
 	}
-	if c, err := readConfig(file, nil); err == nil && c.Log.Format != "" {
-		o.format = c.Log.Format
+	c, err := readConfig(file, nil)
+	if err != nil {
+		return nil
 	}
+	return o.follow(c.Log)
 }
 
-// apply sets up logging to w.
+// apply sets up logging to w, as the flags say.
 func (o *logOptions) apply(w io.Writer) error {
 	if o.verbosity < 0 {
 		return fmt.Errorf("-v is %d; it takes 0 or more", o.verbosity)
@@ -69,32 +76,30 @@ func (o *logOptions) apply(w io.Writer) error {
 			return err
 		}
 	}
-	if err := o.setVerbosity(o.verbosity); err != nil {
+	klog.LogToStderr(false)
+	klog.SetOutput(w) // what klog itself writes when it ends the process
+	o.sink = newFormatSink(w, o.level)
+	if err := o.follow(config.Log{}); err != nil {
 		return err
 	}
-	switch o.format {
-	case "text":
-		klog.LogToStderr(false)
-		klog.SetOutput(w)
-	case "json":
-		handler := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: o.level, ReplaceAttr: durationsAsText})
-		klog.SetSlogLogger(slog.New(handler))
-	default:
-		return fmt.Errorf("--log-format is %q; it takes text or json", o.format)
-	}
+	// Once, and before anybody logs: klog cannot be given another while somebody does.
+	klog.SetLoggerWithOptions(logr.New(o.sink), klog.ContextualLogger(true))
 	return nil
 }
 
-// setVerbosity sets how much is logged; apply has to have been called.
-func (o *logOptions) setVerbosity(v int) error {
-	o.level.Set(slog.Level(-v))
-	return o.flags.Set("v", strconv.Itoa(v))
-}
-
-// durationsAsText shows "1.5ms" where slog would show nanoseconds.
-func durationsAsText(_ []string, a slog.Attr) slog.Attr {
-	if a.Value.Kind() == slog.KindDuration {
-		return slog.String(a.Key, a.Value.Duration().String())
+// follow logs as a configuration says, at any time, and as the flags say where it says
+// nothing; apply has to have been called.
+func (o *logOptions) follow(wanted config.Log) error {
+	format, verbosity := o.format, o.verbosity
+	if wanted.Format != "" {
+		format = wanted.Format
 	}
-	return a
+	if wanted.Verbosity != nil {
+		verbosity = *wanted.Verbosity
+	}
+	if !o.sink.use(format) {
+		return fmt.Errorf("--log-format is %q; it takes text or json", format)
+	}
+	o.level.Set(slog.Level(-verbosity))
+	return o.flags.Set("v", strconv.Itoa(verbosity))
 }

@@ -155,7 +155,7 @@ func logFields() []field[Log] {
 				to.Verbosity = &verbosity
 				return ok && err == nil && n <= 10
 			}},
-		{name: "format", takes: "text or json", without: "as the flag --log-format says", live: "when the driver starts again", example: "# json",
+		{name: "format", takes: "text or json", without: "as the flag --log-format says", live: live, example: "# json",
 			what: "how to log",
 			set: func(_ *decoder, v value, to *Log) bool {
 				s, ok := text(v)
