@@ -117,10 +117,7 @@ func (a *Agent) removeEmpty(ctx context.Context, p *nodePool) error {
 	p.mu.Unlock()
 	var err error
 	if !has {
-		has, err = contains(ctx, a.o.Volumes, func(v state.Volume) bool { return v.Spec.Node == a.o.NodeID && v.Spec.Pool == p.o.Name })
-	}
-	if !has && err == nil && a.o.Snapshots != nil {
-		has, err = contains(ctx, a.o.Snapshots, func(s state.Snapshot) bool { return s.Spec.Node == a.o.NodeID && s.Spec.Pool == p.o.Name })
+		has, err = a.hasRecords(ctx, p.o.Name)
 	}
 	if has || err != nil {
 		return err
@@ -146,6 +143,15 @@ func (a *Agent) removeEmpty(ctx context.Context, p *nodePool) error {
 	a.pools.remove(p)
 	klog.InfoS("Pool was let go", "pool", p.o.Name, "path", p.o.Path)
 	return nil
+}
+
+// hasRecords tells whether volumes or snapshots of this node are recorded in a pool of that name.
+func (a *Agent) hasRecords(ctx context.Context, pool string) (bool, error) {
+	has, err := contains(ctx, a.o.Volumes, func(v state.Volume) bool { return v.Spec.Node == a.o.NodeID && v.Spec.Pool == pool })
+	if !has && err == nil && a.o.Snapshots != nil {
+		has, err = contains(ctx, a.o.Snapshots, func(s state.Snapshot) bool { return s.Spec.Node == a.o.NodeID && s.Spec.Pool == pool })
+	}
+	return has, err
 }
 
 // contains tells whether one of the records is such.

@@ -140,6 +140,52 @@ func TestAPoolIsMovedOnceItIsEmpty(t *testing.T) {
 	})
 }
 
+func TestAPoolThatHasVolumesKeepsItsName(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		w.create("a", mib)
+		renamed := w.poolAt("fast", "pool")
+		w.configure(renamed)
+		refused := func(when string) {
+			w.Helper()
+			st, ok := w.statusOf("fast")
+			if !ok || st.Usable() || !strings.Contains(st.Health[0].Message, w.in()+" is pool default (") {
+				w.Errorf("%s, the new name is told as %+v, %v", when, st, ok)
+			}
+			w.wantPhase(w.createIn("fast", "b", mib), state.Failed, state.NotReady)
+			w.delete("b")
+			w.wantPhase(w.get("a"), state.Ready, "")
+			w.wantDisk("a")
+		}
+		refused("while the agent works")
+		w.stop()
+		w.o.Pools = []PoolOptions{renamed}
+		w.start()
+		refused("after a restart")
+
+		w.configure(w.poolAt("default", "pool"), renamed)
+		w.delete("a")
+		w.configure(renamed)
+		w.pass(3 * inspectEvery)
+		w.wantPhase(w.createIn("fast", "c", mib), state.Ready, "")
+		n, err := w.nodes.Get(w.Context(), "node-1")
+		w.must(err)
+		if len(n.Spec.Pools) != 1 || n.Spec.Pools["fast"] == "" {
+			w.Errorf("the node's record has the pools %v", n.Spec.Pools)
+		}
+	})
+}
+
+func TestAnEmptyPoolIsRenamedWhileTheAgentIsAway(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start()
+		w.stop()
+		w.o.Pools = []PoolOptions{w.poolAt("fast", "pool")}
+		w.start()
+		w.wantPhase(w.createIn("fast", "a", mib), state.Ready, "")
+	})
+}
+
 func TestAPoolThatRequiresAMountPoint(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.o.Pools[0].RequireMountPoint = true

@@ -150,6 +150,9 @@ func (a *Agent) openPool(ctx context.Context, o PoolOptions) (backend.Backend, s
 		return nil, "", state.Errorf(state.NotReady, "pool %s at %s belongs to store %s, not to this one (%s): "+
 			"bring that store back, or rebuild this one from the pools with 'hostpath-csi recover'", o.Name, o.Path, m.Store, a.o.Store)
 	}
+	if err := a.freeOfOtherNames(ctx, node.Spec.Pools, o, m.UUID); err != nil {
+		return nil, "", err
+	}
 	if known == "" {
 		err := rememberPool(ctx, a.o.Nodes, a.o.NodeID, o.Name, m.UUID)
 		if err != nil {
@@ -158,6 +161,28 @@ func (a *Agent) openPool(ctx context.Context, o PoolOptions) (backend.Backend, s
 	}
 	b, err := a.o.open(o)
 	return b, m.UUID, err
+}
+
+// freeOfOtherNames returns nil if the pool at a path goes by no other name. Under two names
+// its room would be promised twice, and the volumes of one be orphans of the other: so a name
+// that records are under is kept, and one that none is under is let go.
+func (a *Agent) freeOfOtherNames(ctx context.Context, known map[string]string, o PoolOptions, uuid string) error {
+	for name, its := range known {
+		if name == o.Name || its != uuid {
+			continue
+		}
+		has, err := a.hasRecords(ctx, name)
+		if err != nil {
+			return err
+		}
+		if has || a.pools.get(name) != nil {
+			return state.Errorf(state.NotReady, "%s is pool %s (%s), which goes by that name until its volumes and snapshots are gone: have it in the configuration as %s", o.Path, name, uuid, name)
+		}
+		if err := forgetPool(ctx, a.o.Nodes, a.o.NodeID, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // requireMountPoint returns nil if a filesystem is mounted at the pool's path.
