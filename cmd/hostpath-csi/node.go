@@ -110,9 +110,8 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 			a.SetConfigError(wrong)
 			tellOfConfig(ctx, wrong)
 		}
-		configure := func() { live.configure(ctx, a) }
-		defer live.follow(ctx, configure)()
-		background.Go(func() { onEach(ctx, labels.Changed, configure) })
+		defer live.follow(ctx, func() { live.configure(ctx, a) })()
+		background.Go(func() { onEach(ctx, labels.Changed, live.Look) })
 	}
 	// Only now: from here on, the controller gives it work.
 	background.Go(func() { cluster.Heartbeat(ctx, client, o.nodeID) })

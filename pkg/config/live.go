@@ -19,13 +19,20 @@ import (
 //
 //	Open ─► Current                             the file as it is at the start, or an error
 //	Run  ─► file changes ─► apply(it), Current   each good file, in turn
-//	                     └► refused(why), Err    what is wrong with the file there is now
+//	     ─► Look         └► refused(why), Err    what is wrong with the file there is now
+//
+// What is wrong with a file need not be in the file: a symbolic link on the way to a pool, the
+// labels of the node. So a file that was refused is looked at again from time to time.
 type Live struct {
 	file  string
 	check func(*Configuration) error
+	again chan struct{}
+	// recheck is how long a file that was refused is left alone.
+	recheck time.Duration
 
 	mu         sync.Mutex
-	contents   []byte // of the file that was looked at last
+	contents   []byte // of the file that was looked at last; nil: it could not be read
+	inForce    []byte // of that of current
 	current    *Configuration
 	err        error
 	generation int
@@ -35,8 +42,8 @@ type Live struct {
 // Open reads the file for the first time. A configuration that check refuses is not
 // taken, now or later.
 func Open(file string, check func(*Configuration) error) (*Live, error) {
-	l := &Live{file: file, check: check}
-	if _, err := l.load(); err != nil {
+	l := &Live{file: file, check: check, again: make(chan struct{}, 1), recheck: recheck}
+	if _, err := l.load(false); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -56,13 +63,24 @@ func (l *Live) Err() error {
 	return l.err
 }
 
-// load reads the file. It returns the configuration if another one is in force now, or
-// what is wrong with a file that was not looked at before; neither if nothing changed.
-func (l *Live) load() (*Configuration, error) {
+// Look has the file looked at anew, and what is in force applied anew, though the file may be as
+// it was: what both depend on has changed.
+func (l *Live) Look() {
+	select {
+	case l.again <- struct{}{}:
+	default: // it is about to be
+	}
+}
+
+// load reads the file. It returns the configuration if it is to be applied: another one is in
+// force now, or anew is true, or the one in force was refused before. Otherwise it returns what
+// is wrong with the file, if that was not told before; and neither if nothing changed.
+func (l *Live) load(anew bool) (*Configuration, error) {
 	contents, err := os.ReadFile(l.file)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err == nil && l.current != nil && bytes.Equal(contents, l.contents) {
+	same := err == nil && l.contents != nil && bytes.Equal(contents, l.contents)
+	if same && l.err == nil && !anew {
 		return nil, nil
 	}
 	var c *Configuration
@@ -75,13 +93,20 @@ func (l *Live) load() (*Configuration, error) {
 	if err == nil {
 		err = l.check(c)
 	}
+	before := l.err
 	if l.err = err; err != nil {
+		if before != nil && before.Error() == err.Error() {
+			return nil, nil
+		}
 		if l.current != nil {
-			klog.ErrorS(err, "The configuration was changed to one that is wrong; the last good one stays in force", "file", l.file, "generation", l.generation)
+			klog.ErrorS(err, "The configuration is wrong now; the last good one stays in force", "file", l.file, "generation", l.generation)
 		}
 		return nil, err
 	}
-	l.current, l.loaded = c, time.Now()
+	if l.current != nil && bytes.Equal(contents, l.inForce) {
+		return l.current, nil
+	}
+	l.current, l.inForce, l.loaded = c, contents, time.Now()
 	l.generation++
 	klog.InfoS("Configuration is in force", "file", l.file, "generation", l.generation, "pools", len(c.Pools))
 	return c, nil
@@ -89,6 +114,9 @@ func (l *Live) load() (*Configuration, error) {
 
 // settle is how long the file is left alone after a change, which is seldom alone.
 const settle = 100 * time.Millisecond
+
+// recheck is also how long a pool that cannot be used is left alone.
+const recheck = 5 * time.Second
 
 // Run follows the file until ctx ends. It calls apply with each good configuration, and
 // refused with what is wrong with each other one.
@@ -105,6 +133,21 @@ func (l *Live) Run(ctx context.Context, apply func(*Configuration), refused func
 	}
 	settled := time.NewTimer(0) // it may have changed before it was watched
 	defer settled.Stop()
+	look := func(anew bool) {
+		c, err := l.load(anew)
+		if err != nil {
+			refused(err)
+		}
+		if c == nil && anew { // what has changed is of matter for the last good one, too
+			c = l.Current()
+		}
+		if c != nil {
+			apply(c)
+		}
+		if l.Err() != nil {
+			settled.Reset(l.recheck)
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -114,12 +157,10 @@ func (l *Live) Run(ctx context.Context, apply func(*Configuration), refused func
 		case err := <-w.Errors:
 			klog.ErrorS(err, "Following the configuration: events may be lost; the file is read", "file", l.file)
 			settled.Reset(settle)
+		case <-l.again:
+			look(true)
 		case <-settled.C:
-			if c, err := l.load(); err != nil {
-				refused(err)
-			} else if c != nil {
-				apply(c)
-			}
+			look(false)
 		}
 	}
 }

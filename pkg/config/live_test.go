@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -132,5 +133,81 @@ func TestAFileThatIsWrongAtTheStartIsAnError(t *testing.T) {
 	}
 	if _, err := Open(filepath.Join(m.dir, "none"), nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v", err)
+	}
+}
+
+// What is wrong with a file may be mended elsewhere: the file is looked at again by itself, or at
+// once when it is known what has changed.
+func TestAFileThatWasRefusedIsLookedAtAgain(t *testing.T) {
+	m := &mounted{T: t, dir: t.TempDir()}
+	m.put(onePool)
+	var wrong atomic.Pointer[string]
+	l, err := Open(m.file(), func(*Configuration) error {
+		if why := wrong.Load(); why != nil {
+			return errors.New(*why)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.recheck = time.Millisecond
+	told := make(chan string, 100)
+	next := func() string {
+		t.Helper()
+		select {
+		case what := <-told:
+			return what
+		case <-time.After(deadline):
+			t.Fatal("nothing is told")
+			return ""
+		}
+	}
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		ended <- l.Run(ctx, func(*Configuration) { told <- "applied" }, func(err error) { told <- err.Error() })
+	}()
+	first, second := "a link on the way", "another link on the way"
+
+	wrong.Store(&first)
+	m.put(onePool + "  cordoned: true\n")
+	if what := next(); what != first {
+		t.Errorf("after a wrong edit: %s", what)
+	}
+	good := l.Current()
+	wrong.Store(&second) // and not the first again, however often it is looked at
+	if what := next(); what != second {
+		t.Errorf("as something else is wrong: %s", what)
+	}
+	wrong.Store(nil)
+	if what := next(); what != "applied" || !l.Current().Pools[0].Cordoned || l.Current() == good || l.Err() != nil {
+		t.Errorf("once it is mended: %s, %+v, %v", what, l.Current(), l.Err())
+	}
+
+	// The same of the one that is in force: here nothing but Look tells that it is wrong now.
+	wrong.Store(&first)
+	l.Look()
+	if what := next() + ", " + next(); what != first+", applied" || l.Err() == nil {
+		t.Errorf("as what it depends on has changed: %s, %v", what, l.Err())
+	}
+	wrong.Store(nil)
+	if what := next(); what != "applied" || l.Err() != nil {
+		t.Errorf("once it is mended: %s, %v", what, l.Err())
+	}
+	l.Look()
+	if what := next(); what != "applied" {
+		t.Errorf("as what it depends on has changed for good: %s", what)
+	}
+	cancel()
+	if err := <-ended; err != nil || len(told) > 0 {
+		t.Errorf("%v; %d more are told", err, len(told))
+	}
+	if err := testutil.CollectAndCompare(l, strings.NewReader(`
+# HELP hostpath_csi_config_generation How many configurations have been in force since the start; 1: that of the start.
+# TYPE hostpath_csi_config_generation gauge
+hostpath_csi_config_generation 2
+`), "hostpath_csi_config_generation"); err != nil {
+		t.Error(err)
 	}
 }
