@@ -12,7 +12,7 @@ import (
 )
 
 func TestABlockVolumeIsADeviceOfItsSize(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	manifest := `
 apiVersion: v1
 kind: PersistentVolumeClaim
@@ -50,7 +50,7 @@ spec:
 }
 
 func TestAGenericEphemeralVolumeLivesAsLongAsItsPod(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(strings.Replace(podWith("a", "none"), "persistentVolumeClaim: {claimName: none}",
 		"ephemeral: {volumeClaimTemplate: {spec: {accessModes: [ReadWriteOnce], storageClassName: hostpath-csi, resources: {requests: {storage: 32Mi}}}}}", 1))
 	w.running("a")
@@ -61,7 +61,7 @@ func TestAGenericEphemeralVolumeLivesAsLongAsItsPod(t *testing.T) {
 }
 
 func TestReadOnlyMountsAndOtherUsers(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(claim("data", "hostpath-csi", "32Mi") +
 		podWith("a", "data", "securityContext: {runAsUser: 1000, runAsGroup: 1000, fsGroup: 2000}"))
 	w.running("a")
@@ -80,7 +80,7 @@ func TestReadOnlyMountsAndOtherUsers(t *testing.T) {
 }
 
 func TestReadWriteOncePodIsForOnePod(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(strings.Replace(claim("data", "hostpath-csi", "32Mi"), "ReadWriteOnce", "ReadWriteOncePod", 1) + podWith("a", "data"))
 	w.running("a")
 	w.apply(podWith("b", "data"))

@@ -58,9 +58,10 @@ func (w *world) kept(ctx context.Context) (all []archived, err error) {
 // A volume whose class archives is kept when its claim is deleted, and is brought back
 // into another claim, by kubectl hostpath alone.
 func TestADeletedVolumeIsBroughtBackFromTheArchive(t *testing.T) {
+	t.Parallel()
 	for _, pool := range []string{"default", "plain"} { // which shares blocks, and does not
 		t.Run(pool, func(t *testing.T) {
-			w := newWorld(t)
+			w := beside(t)
 			class := w.class("Delete", "pool: "+pool+", onDelete: archive")
 			w.apply(claim("data", class, "64Mi") + podWith("a", "data"))
 			w.running("a")

@@ -31,29 +31,18 @@ func poolsOf(ctx context.Context, node string) (string, error) {
 // What is in the ConfigMap takes effect without a restart: a pool appears where a
 // label says, a mistake changes nothing and is told, and its mending, too.
 func TestTheConfigMapTakesEffectWhileTheDriverRuns(t *testing.T) {
-	w := newWorld(t)
-	edit := func(change func(string) string) {
-		t.Helper()
-		w.eventually("the ConfigMap is edited", func(ctx context.Context) error { return putConfig(ctx, change) })
-	}
+	w := alone(t)
 	original, err := kube.CoreV1().ConfigMaps(driverNamespace).Get(t.Context(), "hostpath-csi", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { // whatever a test that failed has left of it
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := poll(ctx, func(ctx context.Context) error {
-			return putConfig(ctx, func(string) string { return original.Data["config.yaml"] })
-		}); err != nil {
-			t.Error(err)
-		}
-		if _, err := kubectl(ctx, driverNamespace, "", "label", "node/n1", "disk-"); err != nil {
+	t.Cleanup(func() {
+		if _, err := kubectl(context.Background(), driverNamespace, "", "label", "node/n1", "disk-"); err != nil {
 			t.Error(err)
 		}
 	})
 	const third = "  - name: third\n    path: /var/lib/hostpath-csi/plain-third\n    nodes:\n      matchLabels: {disk: third}\n"
-	edit(func(s string) string { return strings.TrimRight(s, "\n") + "\n" + third })
+	w.withPool(third)
 	w.kubectl("label", "node/n1", "disk=third")
 	w.eventually("n1 has the new pool", func(ctx context.Context) error {
 		got, err := poolsOf(ctx, "n1")
@@ -66,7 +55,7 @@ func TestTheConfigMapTakesEffectWhileTheDriverRuns(t *testing.T) {
 		t.Errorf("n2, which has no such label, has the pools %q (%v)", got, err)
 	}
 
-	edit(func(s string) string { return strings.Replace(s, "name: third", "nme: third", 1) })
+	w.editConfig(func(s string) string { return strings.Replace(s, "name: third", "nme: third", 1) })
 	w.eventually("/readyz tells of the mistake", func(ctx context.Context) error {
 		out, err := readyz(ctx)
 		if err == nil && !strings.Contains(out, "nme") {
@@ -91,7 +80,7 @@ func TestTheConfigMapTakesEffectWhileTheDriverRuns(t *testing.T) {
 		t.Errorf("after a mistake, n1 has the pools %q (%v); want the last good ones", got, err)
 	}
 
-	edit(func(string) string { return original.Data["config.yaml"] })
+	w.editConfig(func(string) string { return original.Data["config.yaml"] })
 	w.eventually("the pool is gone, and the mistake", func(ctx context.Context) error {
 		got, err := poolsOf(ctx, "n1")
 		if err != nil {
@@ -110,6 +99,31 @@ func TestTheConfigMapTakesEffectWhileTheDriverRuns(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// withPool adds a pool to the ConfigMap, which is put back when the test ends.
+func (w *world) withPool(pool string) {
+	w.Helper()
+	original, err := kube.CoreV1().ConfigMaps(driverNamespace).Get(w.Context(), "hostpath-csi", metav1.GetOptions{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { // whatever a test that failed has left of it
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := poll(ctx, func(ctx context.Context) error {
+			return putConfig(ctx, func(string) string { return original.Data["config.yaml"] })
+		}); err != nil {
+			w.Error(err)
+		}
+	})
+	w.editConfig(func(s string) string { return strings.TrimRight(s, "\n") + "\n" + pool })
+}
+
+// editConfig changes what is in the driver's ConfigMap.
+func (w *world) editConfig(change func(string) string) {
+	w.Helper()
+	w.eventually("the ConfigMap is edited", func(ctx context.Context) error { return putConfig(ctx, change) })
 }
 
 // putConfig changes what is in the driver's ConfigMap.

@@ -19,7 +19,7 @@ spec:
 }
 
 func TestSnapshotsAreRestoredAndVolumesCloned(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(claim("data", "hostpath-csi", "64Mi") + podWith("a", "data"))
 	w.running("a")
 	w.inPod("a", "echo before >/data/file; sync")

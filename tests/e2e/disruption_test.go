@@ -35,7 +35,7 @@ func (w *world) rolledOut(workloads ...string) {
 
 // A node plugin that restarts, as in an upgrade, is not missed by pods that use volumes.
 func TestPodsGoOnWhileTheNodePluginIsReplaced(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	w.apply(claim("data", "hostpath-csi", "32Mi") + podWith("a", "data"))
 	w.running("a")
 	w.inPod("a", "(while :; do date +%s%N >>/data/ticks || exit; sleep 0.1; done) >/data/log 2>&1 &")
@@ -64,7 +64,7 @@ func TestPodsGoOnWhileTheNodePluginIsReplaced(t *testing.T) {
 }
 
 func TestAKubeletThatRestartsFindsTheDriver(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	w.apply(claim("data", "hostpath-csi", "32Mi") + podWith("a", "data", on("n1")))
 	w.running("a")
 	w.inPod("a", "echo x >/data/x")
@@ -141,7 +141,7 @@ func (w *world) someBound() {
 }
 
 func TestAControllerThatIsKilledAmidManyClaimsLosesAndLeaksNothing(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	w.apply(manyClaims())
 	w.someBound()
 	if _, err := kubectl(t.Context(), driverNamespace, "", "delete", "pod", "hostpath-csi-controller-0", "--grace-period=0", "--force"); err != nil {
@@ -152,7 +152,7 @@ func TestAControllerThatIsKilledAmidManyClaimsLosesAndLeaksNothing(t *testing.T)
 }
 
 func TestAnAPIServerThatIsAwayAmidManyClaimsIsWaitedFor(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	w.apply(claim("data", "hostpath-csi", "32Mi") + podWith("a", "data") + podWith("b", "data"))
 	w.running("a")
 	w.apply(manyClaims())
@@ -209,22 +209,32 @@ func (w *world) nodeReady(node string, want corev1.ConditionStatus) {
 	})
 }
 
-// powerCut takes a node down as pulling its plug would, and boots it.
+// powerCut takes a node down as pulling its plug would, boots it when the cluster has missed
+// it, and waits until the driver serves there again. Meanwhile others may act.
+func (w *world) powerCut(node string, meanwhile ...func()) {
+	w.Helper()
+	number := strings.TrimPrefix(node, "n")
+	if out, err := script(w.Context(), "kill", number); err != nil {
+		w.Fatal(err, out)
+	}
+	w.nodeReady(node, corev1.ConditionUnknown)
+	for _, act := range meanwhile {
+		act()
+	}
+	if out, err := script(w.Context(), "start", number); err != nil {
+		w.Fatal(err, out)
+	}
+	w.nodeReady(node, corev1.ConditionTrue)
+	w.rollout()
+}
+
 func TestAPowerCutLosesNothingThatWasWritten(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	block := strings.Replace(claim("disk", "hostpath-csi", "32Mi"), "accessModes", "volumeMode: Block\n  accessModes", 1)
 	w.apply(claim("data", "hostpath-csi", "32Mi") + podWith("a", "data", on("n2"), "restartPolicy: Always") + block)
 	w.running("a")
 	w.inPod("a", "echo kept >/data/file; sync")
-	if _, err := script(t.Context(), "kill", "2"); err != nil {
-		t.Fatal(err)
-	}
-	w.nodeReady("n2", corev1.ConditionUnknown)
-	if _, err := script(t.Context(), "start", "2"); err != nil {
-		t.Fatal(err)
-	}
-	w.nodeReady("n2", corev1.ConditionTrue)
-	w.rollout()
+	w.powerCut("n2")
 	w.running("a")
 	if got := w.inPod("a", "cat /data/file"); got != "kept" {
 		t.Errorf("after the power cut the volume has %q", got)
@@ -234,7 +244,7 @@ func TestAPowerCutLosesNothingThatWasWritten(t *testing.T) {
 // A fourth node serves as soon as it joins. When it is taken out of the cluster, its
 // volumes can be deleted; a node that is only down keeps everything.
 func TestANodeJoinsAndIsTakenOut(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	if out, err := script(t.Context(), "start", "4"); err != nil {
 		t.Fatal(err, out)
 	}

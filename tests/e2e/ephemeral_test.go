@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -50,7 +49,7 @@ func (w *world) noRecord(name string) {
 }
 
 func TestAPodsOwnVolumeHoldsItsSizeAndGoesWithThePod(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(podWithOwn("a", "size: 64Mi, mode: '0750'", "securityContext: {fsGroup: 2000}"))
 	w.running("a")
 	if took := w.fill("a", "all"); took < 60*mib || took > 68*mib {
@@ -77,7 +76,7 @@ func TestAPodsOwnVolumeHoldsItsSizeAndGoesWithThePod(t *testing.T) {
 }
 
 func TestAPodIsToldWhatIsWrongWithItsOwnVolume(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(podWithOwn("unlimited", "pool: default") + podWithOwn("sly", "size: 1Mi, path: /etc") + podWithOwn("greedy", "size: 100Gi"))
 	for pod, want := range map[string]string{
 		"unlimited": "size is missing; it takes a size such as 1Gi",
@@ -103,7 +102,7 @@ func (w *world) told(pod, want string) {
 // A node's pool has 2 GiB. The scheduler knows nothing of such volumes, and the pod waits
 // where it is.
 func TestAPodWithItsOwnVolumeWaitsForRoom(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	w.apply(podWithOwn("a", "size: 1200Mi", on("n1")))
 	w.running("a")
 	w.apply(podWithOwn("b", "size: 1200Mi", on("n1")))
@@ -115,21 +114,12 @@ func TestAPodWithItsOwnVolumeWaitsForRoom(t *testing.T) {
 // A pod that is deleted while its node has no power leaves nothing there: neither what
 // it wrote, nor a record.
 func TestAPowerCutLeavesNothingOfAPodThatIsGone(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	w.apply(podWithOwn("a", "size: 32Mi", on("n3")) + podWithOwn("b", "size: 32Mi", on("n3"), "restartPolicy: Always"))
 	w.running("a", "b")
 	w.inPod("b", "echo kept >/data/file; sync")
 	gone := w.ownVolume("a").GetName()
-	if _, err := script(t.Context(), "kill", "3"); err != nil {
-		t.Fatal(err)
-	}
-	w.nodeReady("n3", corev1.ConditionUnknown)
-	w.kubectl("delete", "pod", "a", "--grace-period=0", "--force")
-	if _, err := script(t.Context(), "start", "3"); err != nil {
-		t.Fatal(err)
-	}
-	w.nodeReady("n3", corev1.ConditionTrue)
-	w.rollout()
+	w.powerCut("n3", func() { w.kubectl("delete", "pod", "a", "--grace-period=0", "--force") })
 	w.noRecord(gone)
 	w.running("b")
 	if got := w.inPod("b", "cat /data/file"); got != "kept" {

@@ -32,7 +32,7 @@ parameters: {%s}
 
 // Whoever has a volume is told what is wrong with it where he looks: on his claim.
 func TestAClaimIsToldThatNothingHoldsItsVolumeToItsSize(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(claim("data", w.class("Delete", "pool: plain"), "64Mi") + podWith("a", "data"))
 	w.running("a")
 	pv := w.volumeOf("data")

@@ -14,7 +14,7 @@ import (
 // The kubelet asks the driver how full a volume is, and tells Prometheus; both roles of
 // the driver tell of themselves.
 func TestHowFullAVolumeIsAndHowTheDriverIsAreTold(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(claim("data", "hostpath-csi", "64Mi") + podWith("a", "data"))
 	w.running("a")
 	const bytes = 9 << 20

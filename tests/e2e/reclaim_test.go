@@ -12,7 +12,7 @@ import (
 )
 
 func TestDeleteRemovesTheVolumeAndItsData(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(claim("data", "hostpath-csi", "64Mi") + podWith("a", "data"))
 	w.running("a")
 	w.inPod("a", "echo secret >/data/file")
@@ -37,7 +37,7 @@ func TestDeleteRemovesTheVolumeAndItsData(t *testing.T) {
 }
 
 func TestRetainKeepsTheVolumeForAnotherClaim(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(claim("data", "hostpath-csi-retain", "64Mi") + podWith("a", "data"))
 	w.running("a")
 	w.inPod("a", "echo kept >/data/file")
@@ -96,7 +96,7 @@ spec:
 }
 
 func TestRecycleEmptiesTheVolumeForTheNextClaim(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(claim("data", "hostpath-csi-retain", "64Mi") + podWith("a", "data"))
 	w.running("a")
 	w.inPod("a", "mkdir -p /data/deep/er && echo secret >/data/deep/er/file && echo secret >/data/file && chmod 700 /data")

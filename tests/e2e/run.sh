@@ -26,4 +26,4 @@ make -C "$root" helm
 "$HERE/up.sh"
 "$HERE/install.sh"
 # The API server is reached in the cluster's own network.
-in_network "$root/bin/e2e.test" -test.v -test.timeout 40m "$@"
+in_network "$root/bin/e2e.test" -test.v -test.parallel 4 -test.timeout 40m "$@"

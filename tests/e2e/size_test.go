@@ -30,7 +30,7 @@ func (w *world) fill(pod, file string) int64 {
 }
 
 func TestAVolumeHoldsItsSizeAndGrowsOnline(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(claim("data", "hostpath-csi", "64Mi") + podWith("a", "data"))
 	w.running("a")
 	first := w.fill("a", "one")
@@ -54,7 +54,7 @@ func TestAVolumeHoldsItsSizeAndGrowsOnline(t *testing.T) {
 }
 
 func TestAClaimLargerThanAnyNodeStaysPendingAndSaysWhy(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.apply(claim("data", "hostpath-csi", "100Gi") + podWith("a", "data"))
 	w.eventually("an event says that there is no room", func(ctx context.Context) error {
 		events, err := kube.CoreV1().Events(w.ns).List(ctx, metav1.ListOptions{})
@@ -73,7 +73,7 @@ func TestAClaimLargerThanAnyNodeStaysPendingAndSaysWhy(t *testing.T) {
 // A node's pool has less than 2 GiB: of volumes of 1200 MiB each has room for one, and
 // pods that have a choice find the node that has room.
 func TestPodsLandWhereThereIsRoom(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	var all string
 	names := []string{"a", "b", "c"}
 	for _, name := range names {

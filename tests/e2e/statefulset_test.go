@@ -13,7 +13,7 @@ var webs = []string{"web-0", "web-1", "web-2"}
 // The example of a StatefulSet, as a user applies it: a volume for each pod, on the
 // pod's own node, that outlives the pod, a scale-down and the StatefulSet itself.
 func TestAStatefulSetKeepsItsVolumes(t *testing.T) {
-	w := newWorld(t)
+	w := beside(t)
 	w.example("statefulset.yaml")
 	w.running(webs...)
 	nodes := make(map[string]string)

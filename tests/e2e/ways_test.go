@@ -20,7 +20,7 @@ import (
 // overlay in place, as they found it.
 
 func TestTwoControllersServeAndOneTakesOver(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	w.install("ha")
 	defer w.install("default")
 	pods, err := kube.CoreV1().Pods(driverNamespace).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=controller"})
@@ -55,7 +55,7 @@ func (w *world) leader() (pod string) {
 }
 
 func TestInstalledByHelm(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	w.uninstall("default")
 	defer w.install("default")
 	for _, args := range [][]string{
@@ -98,7 +98,7 @@ func (w *world) helm(args ...string) {
 }
 
 func TestInstalledOnASingleNode(t *testing.T) {
-	w := newWorld(t)
+	w := alone(t)
 	w.uninstall("default")
 	defer w.install("default")
 	w.freshPools()

@@ -26,6 +26,21 @@ type world struct {
 	ns string
 }
 
+// beside makes the world of a test that keeps to its namespace, and runs beside others: most
+// of it is waiting. They begin when those that are alone have ended.
+func beside(t *testing.T) *world {
+	t.Helper()
+	t.Parallel()
+	return newWorld(t)
+}
+
+// alone makes the world of a test that changes the driver or the nodes under everybody, or
+// counts what all have, or takes most of a node's room.
+func alone(t *testing.T) *world {
+	t.Helper()
+	return newWorld(t)
+}
+
 // newWorld makes a namespace that ends with the test, and waits until it has ended:
 // tests leave nothing to each other.
 func newWorld(t *testing.T) *world {
