@@ -15,4 +15,4 @@ CGROUP=hostpath-csi-e2e       # node i's cgroup: this name, a dash and its own
 BIN=${XDG_CACHE_HOME:-$HOME/.cache}/hostpath-csi/kube-$(cat "$root"/tests/e2e/kube/{go.mod,go.sum,main.go,tools.go} "$HERE/build.sh" | sha256sum | cut -c1-16)
 KUBE=$BIN/kube
 in_network() { nsenter --net="/run/netns/$NETNS" -- "$@"; }
-kubectl() { in_network "$KUBE" kubectl --kubeconfig="$RUN/admin.kubeconfig" "$@"; }
+kubectl() { KUBECONFIG="$RUN/admin.kubeconfig" in_network "$KUBE" kubectl "$@"; }
