@@ -3,6 +3,9 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -35,16 +38,8 @@ func TestHowFullAVolumeIsAndHowTheDriverIsAreTold(t *testing.T) {
 		}
 		return nil
 	})
-	for component, c := range map[string]struct {
-		port string
-		want []string
-	}{
-		"node": {"9810", []string{`hostpath_csi_volumes{phase="Ready",pool="default"} `, `hostpath_csi_pool_size_bytes{pool="default"} `, `hostpath_csi_pool_enforces_limits{pool="default"} 1`,
-			`hostpath_csi_rpc_duration_seconds_count{code="OK",method="/csi.v1.Node/NodePublishVolume"} `, "hostpath_csi_reconcile_lag_seconds ",
-			"hostpath_csi_store_commit_duration_seconds_count ", "hostpath_csi_config_last_reload_successful 1", "hostpath_csi_build_info{"}},
-		"controller": {"9808", []string{`hostpath_csi_rpc_duration_seconds_count{code="OK",method="/csi.v1.Controller/CreateVolume"} `,
-			"hostpath_csi_store_commit_duration_seconds_count ", "hostpath_csi_config_last_reload_successful 1", "hostpath_csi_build_info{"}},
-	} {
+	told := toldOfRoles(t)
+	for component, port := range map[string]string{"node": "9810", "controller": "9808"} {
 		selector := metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=hostpath-csi,app.kubernetes.io/component=" + component}
 		if component == "node" {
 			selector.FieldSelector = "spec.nodeName=" + node
@@ -53,14 +48,44 @@ func TestHowFullAVolumeIsAndHowTheDriverIsAreTold(t *testing.T) {
 		if err != nil || len(pods.Items) == 0 {
 			t.Fatalf("there are %d pods of the %s (%v)", len(pods.Items), component, err)
 		}
-		out, err := onNode(t.Context(), node, "busybox", "wget", "-qO-", "http://"+pods.Items[0].Status.PodIP+":"+c.port+"/metrics")
+		out, err := onNode(t.Context(), node, "busybox", "wget", "-qO-", "http://"+pods.Items[0].Status.PodIP+":"+port+"/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range c.want {
-			if !strings.Contains(out, "\n"+want) {
-				t.Errorf("the %s does not tell of %s:\n%s", component, want, strings.Join(regexp.MustCompile(`(?m)^hostpath_csi_\S+ \S+`).FindAllString(out, -1), "\n"))
+		check := exec.CommandContext(t.Context(), "promtool", "check", "metrics")
+		check.Stdin = strings.NewReader(out)
+		if said, err := check.CombinedOutput(); err != nil {
+			t.Errorf("promtool on the metrics of the %s: %v\n%s", component, err, said)
+		}
+		for name, role := range told {
+			if is, want := strings.Contains(out, "\n# TYPE "+name+" "), role == "both" || role == component; is != want {
+				t.Errorf("docs/metrics.md has %s for the role %s; that the %s tells of it is %v", name, role, component, is)
 			}
 		}
+		for _, name := range regexp.MustCompile(`(?m)^# TYPE (hostpath_csi_\w+) `).FindAllStringSubmatch(out, -1) {
+			if told[name[1]] == "" {
+				t.Errorf("docs/metrics.md does not tell of %s, which the %s has", name[1], component)
+			}
+		}
+		if component == "node" && !strings.Contains(out, "\n"+`hostpath_csi_pool_enforces_limits{pool="default"} 1`) {
+			t.Error("the node's metrics do not tell that the pool holds volumes to their size")
+		}
 	}
+}
+
+// toldOfRoles returns which role has each metric of docs/metrics.md.
+func toldOfRoles(t *testing.T) map[string]string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(root, "docs/metrics.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(hostpath_csi_\\w+)` \\|.*\\| (both|node) \\| ").FindAllStringSubmatch(string(page), -1) {
+		all[row[1]] = row[2]
+	}
+	if len(all) < 20 {
+		t.Fatalf("docs/metrics.md has only %d metrics with a role", len(all))
+	}
+	return all
 }

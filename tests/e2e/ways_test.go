@@ -77,6 +77,13 @@ func TestInstalledByHelm(t *testing.T) {
 	if got := w.inPod("a", "cat /data/x"); got != "x" {
 		t.Errorf("after an upgrade the volume has %q", got)
 	}
+	w.eventually("the environment of the ConfigMap is in force", func(ctx context.Context) error {
+		out, err := kubectl(ctx, w.ns, "", "get", "csinode/n1", "-o", `jsonpath={.spec.drivers[?(@.name=="`+driverName+`")].allocatable.count}`)
+		if err == nil && out != "50" {
+			err = fmt.Errorf("n1 takes %q volumes", out)
+		}
+		return err
+	})
 	name := w.volumeOf("data").Name
 	w.gone("a")
 	w.kubectl("delete", "pvc/data")

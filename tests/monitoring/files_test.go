@@ -2,9 +2,11 @@ package monitoring
 
 import (
 	"encoding/json"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -108,6 +110,30 @@ func TestEveryAlertHasARunbook(t *testing.T) {
 		}
 		if anchor := "docs/runbooks.md#" + strings.ToLower(r.Alert); !strings.HasSuffix(r.Annotations["runbook_url"], anchor) {
 			t.Errorf("runbook_url of %s is %q; it shall end with %s", r.Alert, r.Annotations["runbook_url"], anchor)
+		}
+	}
+}
+
+// What the runbooks say that the log says, the driver logs.
+func TestRunbooksQuoteMessagesThatThereAre(t *testing.T) {
+	runbooks, err := os.ReadFile(runbookFile)
+	must(t, err)
+	quoted := regexp.MustCompile("`([A-Z][a-z]+( [a-z]+)+)`").FindAllStringSubmatch(string(runbooks), -1)
+	if len(quoted) < 3 {
+		t.Errorf("only %d messages are quoted", len(quoted))
+	}
+	var code strings.Builder
+	must(t, filepath.WalkDir("../../pkg", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		code.Write(b)
+		return err
+	}))
+	for _, q := range quoted {
+		if !strings.Contains(code.String(), `"`+q[1]) {
+			t.Errorf("%s quotes %q, which nothing logs", runbookFile, q[1])
 		}
 	}
 }

@@ -33,21 +33,77 @@ func TestMetricsAreWellFormedAndDocumented(t *testing.T) {
 	must(t, err)
 	promtool(t, t.TempDir(), scraped, "check", "metrics")
 
-	doc, err := os.ReadFile(metricsFile)
-	must(t, err)
-	names := regexp.MustCompile(`(?m)^# TYPE (hostpath_csi_\w+) `).FindAllStringSubmatch(string(scraped), -1)
-	if len(names) < 10 {
-		t.Errorf("only %d metrics are scraped", len(names))
+	named := regexp.MustCompile(`(?m)^# TYPE (hostpath_csi_\w+) `).FindAllStringSubmatch(string(scraped), -1)
+	if len(named) < 10 {
+		t.Errorf("only %d metrics are scraped", len(named))
 	}
-	told := regexp.MustCompile("(?m)^\\| `(hostpath_csi_\\w+)` ").FindAllStringSubmatch(string(doc), -1)
-	for _, n := range names {
-		if !slices.ContainsFunc(told, func(m []string) bool { return m[1] == n[1] }) {
-			t.Errorf("%s does not tell of %s", metricsFile, n[1])
+	told := documented(t)
+	for _, m := range named {
+		if _, ok := told[m[1]]; !ok {
+			t.Errorf("%s does not tell of %s", metricsFile, m[1])
 		}
 	}
-	for _, m := range told {
-		if !slices.ContainsFunc(names, func(n []string) bool { return m[1] == n[1] }) {
-			t.Errorf("%s tells of %s, which is not scraped", metricsFile, m[1])
+	for name, labels := range told {
+		if !slices.ContainsFunc(named, func(m []string) bool { return m[1] == name }) {
+			t.Errorf("%s tells of %s, which is not scraped", metricsFile, name)
+		}
+		samples := regexp.MustCompile(`(?m)^`+name+`(?:_bucket|_sum|_count)?(?:\{(.*)\})? `).FindAllStringSubmatch(string(scraped), -1)
+		for _, sample := range samples {
+			var has []string
+			for _, label := range regexp.MustCompile(`(\w+)="[^"]*"`).FindAllStringSubmatch(sample[1], -1) {
+				if label[1] != "le" {
+					has = append(has, label[1])
+				}
+			}
+			if slices.Sort(has); !slices.Equal(has, labels) {
+				t.Errorf("%s tells of %s with the labels %q; it is scraped with %q", metricsFile, name, labels, has)
+				break
+			}
+		}
+	}
+}
+
+// documented returns the metrics that docs/metrics.md tells of, each with its labels in order.
+func documented(t *testing.T) map[string][]string {
+	t.Helper()
+	doc, err := os.ReadFile(metricsFile)
+	must(t, err)
+	all := map[string][]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `(hostpath_csi_\\w+)` \\| (.*?) ?\\| (?:both|node) \\| ").FindAllStringSubmatch(string(doc), -1) {
+		var labels []string
+		for _, label := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(row[2], -1) {
+			labels = append(labels, label[1])
+		}
+		slices.Sort(labels)
+		all[row[1]] = labels
+	}
+	return all
+}
+
+// However many volumes there were, and whatever they were called, Prometheus has no more to keep.
+func TestSeriesDoNotGrowWithVolumes(t *testing.T) {
+	d := process.Start(t, process.Options{Metrics: true, Config: "log: {verbosity: 1}"})
+	series := func() map[string]bool {
+		t.Helper()
+		scraped, err := d.Scrape()
+		must(t, err)
+		all := map[string]bool{}
+		for _, m := range regexp.MustCompile(`(?m)^hostpath_csi_\w+(?:\{.*\})? `).FindAllString(string(scraped), -1) {
+			all[m] = true
+		}
+		return all
+	}
+	live(t, d, "first")
+	before := series()
+	for n := range 10 {
+		live(t, d, fmt.Sprintf("volume-%d", n))
+		if err := d.Delete(fmt.Sprintf("there-is-none-%d", n)); err != nil {
+			t.Error(err)
+		}
+	}
+	for s := range series() {
+		if !before[s] {
+			t.Errorf("this came with more volumes: %s", s)
 		}
 	}
 }
