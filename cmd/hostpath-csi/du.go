@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os/signal"
 	"syscall"
@@ -35,17 +34,9 @@ filesystem does not count for each volume, every file is counted, which takes it
 }
 
 func (o *machineOptions) du(ctx context.Context, ids []string, out, progress io.Writer) error {
-	how := inspect.Options{Only: ids}
-	if show.IsTerminal(progress) {
-		style := show.StyleFor(progress)
-		how.Counting = func(id string, n, of int) {
-			fmt.Fprintf(progress, clearLine+"%s counting %s", style.Bar(float64(n)/float64(of)), show.Name(id))
-		}
-	}
-	pools, unseen := o.look(ctx, how)
-	if how.Counting != nil {
-		fmt.Fprint(progress, clearLine)
-	}
+	line := show.ProgressOn(progress)
+	pools, unseen := o.look(ctx, inspect.Options{Only: ids, Counting: func(id string, n, of int) { line.Share(n, of, "counting "+show.Name(id)) }})
+	line.End()
 	if pools == nil || ctx.Err() != nil {
 		return unseen
 	}
@@ -60,6 +51,3 @@ func (o *machineOptions) du(ctx context.Context, ids []string, out, progress io.
 	}
 	return unseen
 }
-
-// clearLine has a terminal write its line anew.
-const clearLine = "\r\x1b[K"

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/agent"
 	"github.com/hostpath-csi/hostpath-csi/pkg/driver"
+	"github.com/hostpath-csi/hostpath-csi/pkg/show"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state/pebble"
 )
@@ -68,10 +69,16 @@ func (o *recoverOptions) run(ctx context.Context, out, progress io.Writer) error
 	if err != nil {
 		return err
 	}
+	line := show.ProgressOn(progress)
 	found, err := agent.Recover(ctx, agent.RecoverOptions{Pools: pools, Volumes: store.Volumes(), Snapshots: store.Snapshots(), Nodes: store.Nodes(), Store: store.UUID(), NodeID: o.nodeID,
 		Progress: func(pool string, done, of int) {
-			fmt.Fprintf(progress, "pool %s: %d of %d directories\n", pool, done, of)
+			if what := fmt.Sprintf("pool %s: %d of %d directories", pool, done, of); line != nil {
+				line.Share(done, of, what)
+			} else {
+				fmt.Fprintln(progress, what) // for a log
+			}
 		}})
+	line.End()
 	if cerr := store.Close(); err == nil {
 		err = cerr
 	}

@@ -75,8 +75,11 @@ func offer(ctx context.Context, api rest.Interface, pv *corev1.PersistentVolume)
 
 // await waits until the agent has made the volume. One that it cannot make is taken back.
 func (r *restoreOptions) await(ctx context.Context, c *cluster, v *v1alpha1.HostPathVolume) error {
-	end := time.Now().Add(r.timeout)
+	begin := time.Now()
+	end := begin.Add(r.timeout)
+	defer r.progress.End()
 	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, r.timeout, true, func(ctx context.Context) (bool, error) {
+		r.progress.Waiting(fmt.Sprintf("node %s makes volume %s", v.Spec.Node, v.Name), time.Since(begin))
 		if err := c.api.Get().Resource(v1alpha1.Volumes).Name(v.Name).Do(ctx).Into(v); err != nil {
 			return false, err
 		}

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/remotecommand"
 
+	"github.com/hostpath-csi/hostpath-csi/pkg/show"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
@@ -46,7 +47,8 @@ type nodePods struct {
 	codec     runtime.ParameterCodec
 	config    *rest.Config
 	// exec runs a command in a pod; tests have another.
-	exec func(ctx context.Context, pod string, command []string) (stdout []byte, err error)
+	exec     func(ctx context.Context, pod string, command []string) (stdout []byte, err error)
+	progress *show.Progress
 }
 
 // connectNodes reaches the pods of the driver's namespace.
@@ -66,7 +68,7 @@ func (o *options) connectNodes() (*nodePods, error) {
 	if err != nil {
 		return nil, fmt.Errorf("how to reach the cluster: %w", err)
 	}
-	n := &nodePods{namespace: o.driverNamespace, api: api, codec: runtime.NewParameterCodec(scheme), config: config}
+	n := &nodePods{namespace: o.driverNamespace, api: api, codec: runtime.NewParameterCodec(scheme), config: config, progress: o.progress}
 	n.exec = n.execute
 	if o.exec != nil {
 		n.exec = o.exec
@@ -149,7 +151,9 @@ func ask[T any](ctx context.Context, n *nodePods, node, command string, add func
 	for _, node := range away {
 		errs = append(errs, fmt.Errorf("node %s was not asked: its pod of the node plugin does not work", node))
 	}
-	for _, p := range pods {
+	defer n.progress.End()
+	for i, p := range pods {
+		n.progress.Share(i, len(pods), "asking node "+p.node)
 		out, err := n.run(ctx, p, command, "-o", "json")
 		if err != nil {
 			errs = append(errs, err)

@@ -25,6 +25,9 @@ type options struct {
 
 	node, pool string
 
+	// progress tells a person how far long work is.
+	progress *show.Progress
+
 	// driverNamespace is where the pods of the node plugin are.
 	driverNamespace string
 	exec            func(ctx context.Context, pod string, command []string) (stdout []byte, err error) // of tests; nil: in the pod
@@ -47,6 +50,8 @@ resources of the group hostpath-csi.dev. What asks the nodes, or makes something
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl hostpath"},
 		SilenceUsage:  true,
 		SilenceErrors: true,
+
+		PersistentPreRun: func(cmd *cobra.Command, _ []string) { o.progress = show.ProgressOn(cmd.ErrOrStderr()) },
 	}
 	o.addFlags(root.PersistentFlags())
 	complete(root, "output", show.Formats)
