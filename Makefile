@@ -37,6 +37,7 @@ build: ## Build bin/hostpath-csi and bin/kubectl-hostpath, static binaries
 	@scripts/install-deps.sh build
 	$(build) -o bin/hostpath-csi ./cmd/hostpath-csi
 	$(build) -o bin/kubectl-hostpath ./cmd/kubectl-hostpath
+	@ln -sf kubectl-hostpath bin/kubectl_complete-hostpath
 
 .PHONY: demo
 demo: build ## See it work: create, mount, expand, crash, recover, delete (root, seconds)

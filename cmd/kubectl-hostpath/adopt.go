@@ -46,6 +46,7 @@ It takes the right to create hostpathvolumes and persistentvolumes.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.node, "node", "", "node that the directory is on (required)")
+	complete(cmd, "node", o.completeNodes)
 	flags.StringVar(&a.as, "as", "", "ID of the volume, and name of the PersistentVolume (required)")
 	flags.StringVar(&a.size, "size", "", "the volume's size, such as 20Gi; at least what the directory takes (required)")
 	a.addOffer(flags)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -102,8 +103,28 @@ func TestAnErrorSaysWhatToDo(t *testing.T) {
 
 func TestShellsComplete(t *testing.T) {
 	api := serve(t, 500)
-	if got := api.mustRun(t, "__complete", "pools", "-o", ""); !strings.HasPrefix(got, "table\nwide\njson\nyaml\n") {
-		t.Errorf("completion of -o is:\n%s", got)
+	for line, want := range map[string]string{
+		"pools -o ":                   "table\nwide\njson\nyaml\n",
+		"volumes --node ":             "worker-1\nworker-2\n",
+		"volumes --pool ":             "big\nfast\n",
+		"doctor ":                     "worker-1\nworker-2\n",
+		"doctor worker-1 ":            ":",
+		"adopt fast/legacy/a --node ": "worker-1\nworker-2\n",
+		"orphans remove --node ":      "worker-1\nworker-2\n",
+	} {
+		if got := api.mustRun(t, append([]string{"__complete"}, strings.Split(line, " ")...)...); !strings.HasPrefix(got, want) {
+			t.Errorf("completion of %q is:\n%s", line, got)
+		}
+	}
+	api.refuse = http.StatusForbidden // a key that is pressed is no time for errors
+	if got := api.mustRun(t, "__complete", "volumes", "--node", ""); !strings.HasPrefix(got, ":1\n") {
+		t.Errorf("without the right to look, completion is:\n%s", got)
+	}
+	if got := asCalled([]string{"/usr/local/bin/kubectl_complete-hostpath", "pools", "-o", ""}); !slices.Equal(got[1:], []string{"__complete", "pools", "-o", ""}) {
+		t.Errorf("kubectl's own completion asks %q", got)
+	}
+	if got := asCalled([]string{"kubectl-hostpath", "pools"}); len(got) != 2 {
+		t.Errorf("kubectl asks %q", got)
 	}
 }
 
@@ -131,8 +152,11 @@ func (f *fakeAPI) run(args ...string) (string, error) {
 	var out bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(&out)
-	if args[0] != "__complete" {
-		args = append(args, "--server", f.URL)
+	at := "--server=" + f.URL
+	if args[0] == "__complete" { // what is completed is the last word
+		args = append([]string{args[0], at}, args[1:]...)
+	} else {
+		args = append(args, at)
 	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())

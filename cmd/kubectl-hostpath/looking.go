@@ -19,6 +19,12 @@ what is wrong. Exits with 1 if anything FAILs.
 ` + onNodesHelp,
 		Example: "  kubectl hostpath doctor worker-1",
 		Args:    cobra.ExactArgs(1),
+		ValidArgsFunction: func(cmd *cobra.Command, given []string, begun string) ([]string, cobra.ShellCompDirective) {
+			if len(given) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return o.completeNodes(cmd, given, begun)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			nodes, err := o.connectNodes()
 			if err != nil {

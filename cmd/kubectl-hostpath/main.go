@@ -12,6 +12,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	os.Args = asCalled(os.Args)
 	err := newRootCommand().ExecuteContext(ctx)
 	stop()
 	if err != nil {

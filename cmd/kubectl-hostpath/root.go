@@ -54,7 +54,7 @@ resources of the group hostpath-csi.dev. What asks the nodes, or makes something
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) { o.progress = show.ProgressOn(cmd.ErrOrStderr()) },
 	}
 	o.addFlags(root.PersistentFlags())
-	complete(root, "output", show.Formats)
+	complete(root, "output", cobra.FixedCompletions(show.Formats, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(newVolumesCommand(o), newSnapshotsCommand(o), newPoolsCommand(o), newNodesCommand(o), newArchiveCommand(o), newOrphansCommand(o), newAdoptCommand(o), newDuCommand(o), newDoctorCommand(o), newVersionCommand())
 	return root
 }
@@ -71,10 +71,12 @@ func (o *options) addFlags(flags *pflag.FlagSet) {
 func (o *options) addChoice(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.node, "node", "", "only what is on this node")
 	cmd.Flags().StringVar(&o.pool, "pool", "", "only what is in pools of this name")
+	complete(cmd, "node", o.completeNodes)
+	complete(cmd, "pool", o.completePools)
 }
 
-func complete(cmd *cobra.Command, flag string, choices []string) {
-	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+func complete(cmd *cobra.Command, flag string, how cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, how); err != nil {
 		panic(err) // there is no such flag
 	}
 }
