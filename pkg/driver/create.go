@@ -25,6 +25,14 @@ type wanted struct {
 	ephemeral  *state.Ephemeral // nil: it outlives pods
 }
 
+// sizeField names the field that whoever asks has put the size into.
+func (want wanted) sizeField() string {
+	if want.ephemeral != nil {
+		return "volume_context: size"
+	}
+	return "capacity_range"
+}
+
 // CreateVolume declares a volume and answers once the node's agent has built it.
 // A call that comes again finds the volume of its name, whatever became of the
 // first: ready, being built, or failed and thus to be tried anew.
@@ -223,7 +231,7 @@ func pick(places []place, bytes int64, want wanted) (place, error) {
 		}
 	}
 	if bytes > largest {
-		return place{}, state.Errorf(state.OutOfRange, "capacity_range.required_bytes is %d; the largest pool that may take the volume has %d", bytes, largest)
+		return place{}, state.Errorf(state.OutOfRange, "%s asks for %d bytes; the largest pool that may take the volume has %d", want.sizeField(), bytes, largest)
 	}
 	return usable[0], nil
 }
@@ -278,7 +286,7 @@ func compatible(v state.Volume, want wanted) error {
 	case (v.Spec.Ephemeral == nil) != (want.ephemeral == nil), want.ephemeral != nil && *v.Spec.Ephemeral != *want.ephemeral:
 		return differs("pod", podOf(v.Spec.Ephemeral), podOf(want.ephemeral))
 	case !want.size.holds(v.Spec.CapacityBytes):
-		return differs("capacity_range", v.Spec.CapacityBytes, fmt.Sprintf("%d to %d", want.size.least, want.size.most))
+		return differs(want.sizeField(), v.Spec.CapacityBytes, fmt.Sprintf("%d to %d", want.size.least, want.size.most))
 	case v.Spec.AccessType != want.kind:
 		return differs("access type", v.Spec.AccessType, want.kind)
 	case !sameSource(v.Spec.Source, want.source):

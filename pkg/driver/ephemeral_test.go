@@ -99,8 +99,8 @@ func TestAnEphemeralVolumeComesAndGoesWithItsPublish(t *testing.T) {
 	if got := state.ReasonOf(n.publish(scratchID, n.target("other"), size)); got != state.AlreadyExists {
 		t.Errorf("for another pod: reason %q", got)
 	}
-	if got := state.ReasonOf(n.publish(scratchID, target, map[string]string{"size": "2Gi"})); got != state.AlreadyExists {
-		t.Errorf("with another size: reason %q", got)
+	if err := n.publish(scratchID, target, map[string]string{"size": "2Gi"}); state.ReasonOf(err) != state.AlreadyExists || !strings.Contains(err.Error(), "with another volume_context: size: it has 1073741824") {
+		t.Errorf("with another size: %v", err)
 	}
 	listed, err := n.ListVolumes(t.Context(), &csi.ListVolumesRequest{})
 	if n.must(err); len(listed.Entries) > 0 {
@@ -138,7 +138,7 @@ func TestAnEphemeralVolumeThatCannotBeMadeLeavesNothing(t *testing.T) {
 		says       string
 	}{
 		"no room":                 {scratchID, target, map[string]string{"size": "1Gi"}, state.NoSpace, "has room for 5 bytes"},
-		"more than any pool has":  {scratchID, target, map[string]string{"size": "1Ei"}, state.OutOfRange, "the largest pool"},
+		"more than any pool has":  {scratchID, target, map[string]string{"size": "1Ei"}, state.OutOfRange, "volume_context: size asks for 1152921504606846976 bytes; the largest pool that may take the volume has "},
 		"no size":                 {scratchID, target, nil, state.Invalid, "size is missing"},
 		"a path among attributes": {scratchID, target, map[string]string{"size": "1Gi", "path": "/etc"}, state.Invalid, `unknown key "path"`},
 		"a pool there is not":     {scratchID, target, map[string]string{"size": "1Gi", "pool": "gold"}, state.NotReady, `pool is "gold"; node here has default, fast`},

@@ -81,7 +81,7 @@ func TestAPodIsToldWhatIsWrongWithItsOwnVolume(t *testing.T) {
 	for pod, want := range map[string]string{
 		"unlimited": "size is missing; it takes a size such as 1Gi",
 		"sly":       `unknown key "path"; known are mode, pool, size`,
-		"greedy":    "the largest pool that may take the volume has",
+		"greedy":    "volume_context: size asks for 107374182400 bytes; the largest pool that may take the volume has",
 	} {
 		w.told(pod, want)
 	}
