@@ -26,7 +26,7 @@ import (
 // adoptOptions are the flags of adopt.
 type adoptOptions struct {
 	machineOptions
-	endpoint, name, size, claim string
+	endpoint, name, size, claim, onDelete string
 }
 
 func newAdoptCommand() *cobra.Command {
@@ -57,6 +57,7 @@ Where records are in Kubernetes: kubectl hostpath adopt.`,
 	cmd.Flags().StringVar(&o.name, "name", "", "the volume's name (required)")
 	cmd.Flags().StringVar(&o.size, "size", "", "the volume's size, such as 20Gi; at least what it takes (required)")
 	cmd.Flags().StringVar(&o.claim, "claim", "", "claim that the PersistentVolume is for, as NAMESPACE/NAME")
+	cmd.Flags().StringVar(&o.onDelete, "on-delete", "", "what becomes of the contents when the volume is deleted: delete, archive or scrub (default: as the driver's configuration says)")
 	return cmd
 }
 
@@ -101,6 +102,9 @@ func (o *adoptOptions) run(cmd *cobra.Command, directory string) error {
 			AccessMode: &csi.VolumeCapability_AccessMode{Mode: csi.VolumeCapability_AccessMode_SINGLE_NODE_WRITER}}},
 		// It stays where its ID says, whatever the configuration has for new ones.
 		Parameters: map[string]string{"pool": where.Name, "pathTemplate": ""}}
+	if o.onDelete != "" {
+		request.Parameters["onDelete"] = o.onDelete
+	}
 	if claim != nil {
 		request.Parameters["csi.storage.k8s.io/pvc/namespace"], request.Parameters["csi.storage.k8s.io/pvc/name"] = claim.Namespace, claim.Name
 	}

@@ -21,7 +21,7 @@ import (
 // adoptOptions are the flags of adopt; what becomes of the volume is asked as by restore.
 type adoptOptions struct {
 	restoreOptions
-	size string
+	size, onDelete string
 }
 
 func newAdoptCommand(o *options) *cobra.Command {
@@ -37,6 +37,9 @@ The node's agent refuses what is a volume already, what takes more than --size, 
 mount point or symbolic link. Until the volume is ready, the directory stays where and what
 it is. On btrfs, only a subvolume can be adopted.
 
+Of the parameters of --class it takes none: with --reclaim-policy Delete, --on-delete says what
+becomes of the contents.
+
 It takes the right to create hostpathvolumes and persistentvolumes.`,
 		Example: `  kubectl hostpath adopt fast/legacy/db --node worker-1 --as db --size 20Gi --claim shop/data-db-0`,
 		Args:    cobra.ExactArgs(1),
@@ -50,6 +53,7 @@ It takes the right to create hostpathvolumes and persistentvolumes.`,
 	flags.StringVar(&a.as, "as", "", "ID of the volume, and name of the PersistentVolume (required)")
 	flags.StringVar(&a.size, "size", "", "the volume's size, such as 20Gi; at least what the directory takes (required)")
 	a.addOffer(flags)
+	flags.StringVar(&a.onDelete, "on-delete", string(state.OnDeleteRemove), "what becomes of the contents when the volume is deleted: delete, archive or scrub")
 	flags.DurationVar(&a.timeout, "timeout", 10*time.Minute, "how long to wait for the node's agent; it goes on afterwards")
 	return cmd
 }
@@ -59,6 +63,7 @@ func (a *adoptOptions) record(directory string) (*v1alpha1.HostPathVolume, error
 	if err := a.check(); err != nil {
 		return nil, err
 	}
+	onDelete := state.OnDelete(a.onDelete)
 	size, err := resource.ParseQuantity(a.size)
 	pool, within, ok := strings.Cut(directory, "/")
 	switch {
@@ -70,11 +75,13 @@ func (a *adoptOptions) record(directory string) (*v1alpha1.HostPathVolume, error
 		return nil, errors.New("--as is missing: it takes the volume's ID, such as db")
 	case err != nil || size.Value() <= 0:
 		return nil, fmt.Errorf("--size is %s; it takes a size such as 20Gi", state.Quote(a.size))
+	case onDelete != state.OnDeleteRemove && onDelete != state.OnDeleteArchive && onDelete != state.OnDeleteScrub:
+		return nil, fmt.Errorf("--on-delete is %s; it takes %s, %s or %s", state.Quote(a.onDelete), state.OnDeleteRemove, state.OnDeleteArchive, state.OnDeleteScrub)
 	}
 	v := &v1alpha1.HostPathVolume{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "HostPathVolume"}}
 	v.Name, v.Finalizers = a.as, []string{v1alpha1.Finalizer}
 	v.Spec.VolumeSpec = state.VolumeSpec{Name: a.as, Node: a.node, Pool: pool, CapacityBytes: size.Value(), AccessType: state.MountAccess,
-		Mode: 0o777, Adopt: within, Claim: &state.Claim{PV: a.as}}
+		Mode: 0o777, Adopt: within, OnDelete: onDelete, Claim: &state.Claim{PV: a.as}}
 	if ns, name, ok := strings.Cut(a.claim, "/"); ok {
 		v.Spec.Claim.Namespace, v.Spec.Claim.Name = ns, name
 	}

@@ -11,10 +11,10 @@ import (
 
 func TestAdoptDeclaresAVolumeAndMakesItsPersistentVolume(t *testing.T) {
 	a := serveArchives(t)
-	got, err := a.run("adopt", "fast/legacy/db", "--node", "worker-1", "--as", "db", "--size", "20Gi", "--claim", "shop/data-db-0", "--class", "hostpath-csi")
+	got, err := a.run("adopt", "fast/legacy/db", "--node", "worker-1", "--as", "db", "--size", "20Gi", "--claim", "shop/data-db-0", "--class", "hostpath-csi", "--on-delete", "archive")
 	must(t, err)
 	wantGolden(t, "adopt", got)
-	if s := a.volume.Spec; a.volume.Name != "db" || s.Node != "worker-1" || s.Pool != "fast" || s.Adopt != "legacy/db" || s.CapacityBytes != 20<<30 || s.AccessType != state.MountAccess ||
+	if s := a.volume.Spec; a.volume.Name != "db" || s.Node != "worker-1" || s.Pool != "fast" || s.Adopt != "legacy/db" || s.CapacityBytes != 20<<30 || s.AccessType != state.MountAccess || s.OnDelete != state.OnDeleteArchive ||
 		*s.Claim != (state.Claim{Namespace: "shop", Name: "data-db-0", PV: "db"}) || !slices.Equal(a.volume.Finalizers, []string{v1alpha1.Finalizer}) {
 		t.Errorf("the record is %+v", a.volume)
 	}
@@ -33,6 +33,7 @@ func TestWhatKeepsADirectoryFromBecomingAVolumeIsTold(t *testing.T) {
 		"no node":           {nil, []string{"adopt", "fast/legacy/db", "--as", "db", "--size", "20Gi"}, "--node is missing"},
 		"no name":           {nil, []string{"adopt", "fast/legacy/db", "--node", "worker-1", "--size", "20Gi"}, "--as is missing"},
 		"no size":           {nil, []string{"adopt", "fast/legacy/db", "--node", "worker-1", "--as", "db"}, `--size is ""`},
+		"a wrong end":       {nil, append(whole, "--on-delete", "keep"), `--on-delete is "keep"; it takes delete, archive or scrub`},
 		"no pool":           {nil, []string{"adopt", "/legacy/db", "--node", "worker-1", "--as", "db", "--size", "20Gi"}, "it takes POOL/PATH"},
 		"out of the pool":   {nil, []string{"adopt", "fast/x/../../y", "--node", "worker-1", "--as", "db", "--size", "20Gi"}, "it takes POOL/PATH"},
 		"the name is taken": {func(a *archives) { a.taken = true }, whole, "--as"},

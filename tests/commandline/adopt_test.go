@@ -1,6 +1,7 @@
 package commandline
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +30,7 @@ func TestADirectoryBecomesAVolumeOfTheRunningDriver(t *testing.T) {
 		"out of the pool":   {args(d.PoolDir() + "/../state"), "without '.' and '..'"},
 		"the pool's own":    {args(filepath.Join(d.PoolDir(), "volumes")), "of what the pool uses itself, it takes only what lies in the place of a volume"},
 		"no size":           {[]string{"adopt", legacy, "--name", "db", "--pool", pool}, `--size is ""; it takes a size such as 20Gi`},
+		"a wrong end":       {args(legacy, "--on-delete", "keep"), `onDelete is "keep"; it takes delete, archive or scrub`},
 		"a wrong claim":     {args(legacy, "--claim", "db"), "it takes NAMESPACE/NAME"},
 		"no driver":         {[]string{"adopt", legacy, "--name", "db", "--size", "1Gi", "--pool", pool, "--endpoint", "unix://" + dir + "/nosuch"}, "the driver does not answer at"},
 	} {
@@ -37,7 +39,7 @@ func TestADirectoryBecomesAVolumeOfTheRunningDriver(t *testing.T) {
 		}
 	}
 	want := `"` + legacy + `" is volume db of pool default, 64 MiB, at ` + d.PoolDir() + "/volumes/db\n"
-	if out := run(t, nil, args(legacy)...); out != want {
+	if out := run(t, nil, args(legacy, "--on-delete", "archive")...); out != want {
 		t.Errorf("it prints %q, want %q", out, want)
 	}
 	const pv = `apiVersion: v1
@@ -79,4 +81,10 @@ spec:
 	}
 	must(t, d.Unpublish("db", target))
 	must(t, d.Delete("db"))
+	process.Eventually(t, "what was adopted with --on-delete archive is in the archive", func() error {
+		if out := run(t, nil, "archive", "ls", "--pool", pool); !strings.Contains(out, " db ") {
+			return errors.New(out)
+		}
+		return nil
+	})
 }
