@@ -6,11 +6,15 @@
 //	world_test.go         a test's namespace, kubectl, waiting
 //	statefulset_test.go   volumeClaimTemplates
 //	reclaim_test.go       Delete, Retain, binding again, static volumes
+//	archive_test.go       volumes that are kept when they are deleted, and brought back
+//	adopt_test.go         directories that become volumes
 //	size_test.go          limits, expansion, capacity
 //	copies_test.go        snapshots, restores, clones
 //	access_test.go        block, read-only, one pod only, generic ephemeral
 //	ephemeral_test.go     volumes that pods ask for by themselves
 //	disruption_test.go    whoever is killed, and nodes that come and go
+//	events_test.go        what claims are told
+//	metrics_test.go       what Prometheus is told
 //	config_test.go        the ConfigMap, changed while all runs
 //	ways_test.go          two controllers, Helm, a single node
 //	bench_test.go         many claims at once, measured

@@ -118,7 +118,7 @@ func nothingLeft() error {
 // nodeIsEmpty looks at a node's pools, mounts and loop devices.
 func nodeIsEmpty(ctx context.Context, node string) error {
 	const script = `cd /var/lib/hostpath-csi
-for pool in btrfs plain; do for d in volumes images snapshots .tmp .trash; do ls -A $pool/$d 2>/dev/null | sed "s|^|$pool/$d/|"; done; done
+for pool in btrfs plain; do for d in volumes claims images snapshots archive .tmp .trash; do ls -A $pool/$d 2>/dev/null | sed "s|^|$pool/$d/|"; done; done
 findmnt -rno TARGET | grep -e /kubernetes.io~csi/ -e /volumeDevices/ || true
 losetup -nO BACK-FILE | grep /var/lib/hostpath-csi/.*/images/ || true`
 	out, err := onNode(ctx, node, "sh", "-c", script)

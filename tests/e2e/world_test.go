@@ -135,6 +135,26 @@ func (w *world) tryInPod(pod, command string) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
+// at runs a shell command on a node, with arguments that are $0, $1 and so on; it has to
+// succeed.
+func (w *world) at(node, command string, args ...string) string {
+	w.Helper()
+	out, err := onNode(w.Context(), node, append([]string{"sh", "-ec", command}, args...)...)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return strings.TrimSpace(out)
+}
+
+// tidies removes from a node, when the test has ended, what it put there by hand.
+func (w *world) tidies(node string, paths ...string) {
+	w.Cleanup(func() {
+		if _, err := onNode(context.Background(), node, append([]string{"rm", "-rf", "--"}, paths...)...); err != nil {
+			w.Error(err)
+		}
+	})
+}
+
 // eventually waits until holds returns nil.
 func (w *world) eventually(what string, holds func(ctx context.Context) error) {
 	w.Helper()
