@@ -8,19 +8,29 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// readyz asks the node plugin of n1 how it is.
-func readyz(ctx context.Context) (string, error) {
-	pods, err := kube.CoreV1().Pods(driverNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=node", FieldSelector: "spec.nodeName=n1"})
+// nodePlugin returns the pod of the node plugin of a node.
+func nodePlugin(ctx context.Context, node string) (*corev1.Pod, error) {
+	pods, err := kube.CoreV1().Pods(driverNamespace).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=node", FieldSelector: "spec.nodeName=" + node})
+	if err != nil {
+		return nil, err
+	}
+	if len(pods.Items) != 1 {
+		return nil, fmt.Errorf("there are %d node plugins on %s", len(pods.Items), node)
+	}
+	return &pods.Items[0], nil
+}
+
+// askPlugin asks the node plugin of a node for readyz, or metrics.
+func askPlugin(ctx context.Context, node, path string) (string, error) {
+	pod, err := nodePlugin(ctx, node)
 	if err != nil {
 		return "", err
 	}
-	if len(pods.Items) != 1 {
-		return "", fmt.Errorf("there are %d node plugins on n1", len(pods.Items))
-	}
-	return onNode(ctx, "n1", "busybox", "wget", "-qO-", "http://"+pods.Items[0].Status.PodIP+":9810/readyz")
+	return onNode(ctx, node, "busybox", "wget", "-qO-", "http://"+pod.Status.PodIP+":9810/"+path)
 }
 
 // poolsOf returns the names of the pools in a node's record.
@@ -57,7 +67,7 @@ func TestTheConfigMapTakesEffectWhileTheDriverRuns(t *testing.T) {
 
 	w.editConfig(func(s string) string { return strings.Replace(s, "name: third", "nme: third", 1) })
 	w.eventually("/readyz tells of the mistake", func(ctx context.Context) error {
-		out, err := readyz(ctx)
+		out, err := askPlugin(ctx, "n1", "readyz")
 		if err == nil && !strings.Contains(out, "nme") {
 			err = errors.New(out)
 		}
@@ -86,7 +96,7 @@ func TestTheConfigMapTakesEffectWhileTheDriverRuns(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		out, err := readyz(ctx)
+		out, err := askPlugin(ctx, "n1", "readyz")
 		if err == nil && (got != "default plain" || strings.TrimSpace(out) != "ok") {
 			err = fmt.Errorf("pools %q, %s", got, out)
 		}
