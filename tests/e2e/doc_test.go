@@ -9,6 +9,7 @@
 //	archive_test.go       volumes that are kept when they are deleted, and brought back
 //	adopt_test.go         directories that become volumes
 //	orphans_test.go       what no record speaks of
+//	claims_test.go        volumes that are named after their claims
 //	size_test.go          limits, expansion, capacity
 //	copies_test.go        snapshots, restores, clones
 //	access_test.go        block, read-only, one pod only, generic ephemeral
