@@ -5,7 +5,7 @@
 //	main_test.go          the cluster, and that nothing is left at the end
 //	world_test.go         a test's namespace, kubectl, waiting
 //	statefulset_test.go   volumeClaimTemplates
-//	reclaim_test.go       Delete, Retain, binding again, static volumes
+//	reclaim_test.go       Delete, scrub, Retain, Recycle, binding again, static volumes
 //	archive_test.go       volumes that are kept when they are deleted, and brought back
 //	adopt_test.go         directories that become volumes
 //	orphans_test.go       what no record speaks of

@@ -49,3 +49,15 @@ func TestAClaimIsToldThatNothingHoldsItsVolumeToItsSize(t *testing.T) {
 		t.Errorf("it is told more than once:\n%s", out)
 	}
 }
+
+func TestAClaimIsToldThatBtrfsCannotScrub(t *testing.T) {
+	w := beside(t)
+	w.apply(claim("data", w.class("Delete", "pool: default, onDelete: scrub"), "64Mi") + podWith("a", "data"))
+	w.eventually("the claim has an event", func(ctx context.Context) error {
+		out, err := kubectl(ctx, w.ns, "", "describe", "pvc/data")
+		if err == nil && !containsAll(lineWith(out, "onDelete"), "Warning", "ProvisioningFailed", "pool default is on btrfs", "onDelete: scrub takes a pool on XFS or ext4") {
+			err = fmt.Errorf("kubectl describe shows:\n%s", out)
+		}
+		return err
+	})
+}

@@ -36,6 +36,28 @@ func TestDeleteRemovesTheVolumeAndItsData(t *testing.T) {
 	})
 }
 
+// Whoever has a file by another name has what the disk has of it: of a volume that was scrubbed,
+// zeros.
+func TestScrubOverwritesWhatItRemoves(t *testing.T) {
+	w := beside(t)
+	w.apply(claim("data", w.class("Delete", "pool: plain, onDelete: scrub"), "64Mi") + podWith("a", "data"))
+	w.running("a")
+	w.inPod("a", "mkdir /data/deep && echo secret >/data/deep/file && sync")
+	pv, node := w.volumeOf("data"), w.nodeOf("a")
+	placed, witness := "/var/lib/hostpath-csi/plain/volumes/"+pv.Spec.CSI.VolumeHandle, "/var/lib/hostpath-csi/witness-"+w.ns
+	w.tidies(node, witness)
+	w.at(node, `ln "$0/deep/file" "$1"`, placed, witness)
+	w.gone("a")
+	w.kubectl("delete", "pvc/data")
+	w.noVolume(pv.Name)
+	w.eventually("its file is overwritten and removed", func(context.Context) error {
+		if got := w.at(node, `stat -c '%s bytes, %h names' "$0"; tr -d '\0' <"$0"`, witness); got != "7 bytes, 1 names" {
+			return fmt.Errorf("it has %s", got)
+		}
+		return nil
+	})
+}
+
 func TestRetainKeepsTheVolumeForAnotherClaim(t *testing.T) {
 	w := beside(t)
 	w.apply(claim("data", "hostpath-csi-retain", "64Mi") + podWith("a", "data"))
