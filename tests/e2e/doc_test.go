@@ -17,6 +17,7 @@
 //	disruption_test.go    whoever is killed, and nodes that come and go
 //	events_test.go        what claims are told
 //	metrics_test.go       what Prometheus is told
+//	looking_test.go       doctor and du, on each node
 //	config_test.go        the ConfigMap, changed while all runs
 //	ways_test.go          two controllers, Helm, a single node
 //	bench_test.go         many claims at once, measured

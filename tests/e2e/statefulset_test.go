@@ -27,6 +27,7 @@ func TestAStatefulSetKeepsItsVolumes(t *testing.T) {
 		t.Errorf("three pods lie on the nodes %v; they are to spread over three", nodes)
 	}
 	w.keepsData(volumes)
+	w.counted(webs)
 
 	w.gone(webs...)
 	w.running(webs...)
