@@ -60,13 +60,13 @@ func (o *controllerOptions) run(ctx context.Context) error {
 	recorder := cluster.NewRecorder(client, "")
 	defaults, offered := config.Builtin, store.Collectors()
 	if o.file != "" {
-		tell := o.tellOfConfig(client, recorder, "the controller")
+		configMap := o.toldOn(client, recorder, "the controller")
 		live, err := openConfig(o.file, nil, &o.log)
 		if err != nil {
-			tell(ctx, err)
+			configMap.TellAtStart(ctx, err)
 			return err
 		}
-		live.tell = func(wrong error) { tell(ctx, wrong) }
+		live.tell = func(wrong error) { configMap.Tell(ctx, wrong) }
 		defaults, offered, o.detail = live.defaults, append(offered, live), live.detail
 		defer live.follow(ctx, func() { live.tell(nil) })()
 	}

@@ -49,12 +49,11 @@ func (o *clusterOptions) connect(ctx context.Context, node string) (*kube.Store,
 	return store, client, err
 }
 
-// tellOfConfig returns what tells of a wrong configuration in events on its ConfigMap, as
-// far as that is known. who reads it.
-func (o *clusterOptions) tellOfConfig(client *cluster.Client, recorder *cluster.Recorder, who string) func(context.Context, error) {
+// toldOn is the ConfigMap on which events tell of a wrong configuration; nil if it is not known. who
+// reads it.
+func (o *clusterOptions) toldOn(client *cluster.Client, recorder *cluster.Recorder, who string) *cluster.ConfigMap {
 	if o.configMap == "" {
-		return func(context.Context, error) {}
+		return nil
 	}
-	m := cluster.ConfigMap{Client: client, Recorder: recorder, Name: o.configMap, Who: who}
-	return m.Tell
+	return &cluster.ConfigMap{Client: client, Recorder: recorder, Name: o.configMap, Who: who}
 }

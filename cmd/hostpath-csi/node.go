@@ -80,10 +80,10 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tellOfConfig := o.tellOfConfig(client, cluster.NewRecorder(client, o.nodeID), "node "+o.nodeID)
+	configMap := o.toldOn(client, cluster.NewRecorder(client, o.nodeID), "node "+o.nodeID)
 	pools, live, err := o.choosePools(o.pools, labels.Now, &o.log)
 	if err != nil {
-		tellOfConfig(ctx, err)
+		configMap.TellAtStart(ctx, err)
 		return err
 	}
 
@@ -108,7 +108,7 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 		defaults, offered, o.detail = live.defaults, append(offered, live), live.detail
 		live.tell = func(wrong error) {
 			a.SetConfigError(wrong)
-			tellOfConfig(ctx, wrong)
+			configMap.Tell(ctx, wrong)
 		}
 		defer live.follow(ctx, func() { live.configure(ctx, a) })()
 		background.Go(func() { onEach(ctx, labels.Changed, live.Look) })

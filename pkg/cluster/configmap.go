@@ -29,15 +29,28 @@ const (
 	ConfigAccepted = "ConfigurationAccepted"
 )
 
-// Tell tells what is wrong with the configuration as it is now; nil: nothing is, which is
-// worth telling only after something was. What was told last is not told again.
+// Tell tells what is wrong with the configuration as it is now, while an earlier one is in force;
+// nil: nothing is, which is worth telling only after something was. What was told last is not told
+// again. Without a ConfigMap, nobody is told.
 func (c *ConfigMap) Tell(ctx context.Context, wrong error) {
+	c.tell(ctx, wrong, "keeps the last good configuration")
+}
+
+// TellAtStart tells what keeps a process from starting.
+func (c *ConfigMap) TellAtStart(ctx context.Context, wrong error) {
+	c.tell(ctx, wrong, "does not start with it")
+}
+
+func (c *ConfigMap) tell(ctx context.Context, wrong error, then string) {
+	if c == nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	kind, reason, message, now := corev1.EventTypeNormal, ConfigAccepted, c.Who+" has it in force again", ""
 	if wrong != nil {
 		now = wrong.Error()
-		kind, reason, message = corev1.EventTypeWarning, ConfigRefused, c.Who+" keeps the last good configuration: "+now
+		kind, reason, message = corev1.EventTypeWarning, ConfigRefused, c.Who+" "+then+": "+now
 	}
 	if now == c.last {
 		return

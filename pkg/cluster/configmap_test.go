@@ -85,3 +85,16 @@ func TestAnEventIsOfTheLengthThatTheAPITakes(t *testing.T) {
 		t.Errorf("its message has %d bytes and ends with %q, its name is %s", len(e.Message), e.Message[len(e.Message)-8:], e.Name)
 	}
 }
+
+func TestWhoDoesNotStartDoesNotSayThatItGoesOn(t *testing.T) {
+	kube := fake.NewClientset()
+	client := of(kube)
+	m := &ConfigMap{Client: client, Recorder: NewRecorder(client, "n1"), Name: "hostpath-csi", Who: "node n1"}
+	m.TellAtStart(t.Context(), errors.New("config.yaml:7:9: x"))
+	if got := told(t, kube); len(got) != 1 || !strings.HasSuffix(got[0], ": node n1 does not start with it: config.yaml:7:9: x") {
+		t.Errorf("it is told: %q", got)
+	}
+	var none *ConfigMap // --config-map was not given
+	none.TellAtStart(t.Context(), errors.New("x"))
+	none.Tell(t.Context(), nil)
+}
