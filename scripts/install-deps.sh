@@ -14,7 +14,7 @@ test="gcc:gcc tmux:tmux mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-p
 bench="mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs mkfs.btrfs:btrfs-progs mount:mount losetup:mount"
 vm="linux.uml:user-mode-linux mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs gcc:gcc"
 image="buildah:buildah busybox:busybox-static"
-e2e="containerd:containerd runc:runc busybox:busybox-static ip:iproute2 openssl:openssl mkfs.btrfs:btrfs-progs sysctl:procps mount:mount losetup:mount"
+e2e="containerd:containerd runc:runc busybox:busybox-static ip:iproute2 openssl:openssl mkfs.btrfs:btrfs-progs sysctl:procps mount:mount losetup:mount promtool:prometheus"
 
 say() { echo "install-deps: $*" >&2; }
 
