@@ -169,6 +169,18 @@ func TestAllProblemsAreToldInTheirOrder(t *testing.T) {
 	}
 }
 
+// Who tells of a file only what is new goes by the text.
+func TestOneFileHasOneError(t *testing.T) {
+	for _, contents := range []string{"x: y\n", "pools: []\n", head + "pools:\n- {}\n- {}\n"} {
+		_, first := parse(contents)
+		for range 30 {
+			if _, err := parse(contents); err == nil || err.Error() != first.Error() {
+				t.Fatalf("of %q it is told:\n%v\nand then\n%v", contents, first, err)
+			}
+		}
+	}
+}
+
 func TestPoolsOfDifferentNodesMayShareAPath(t *testing.T) {
 	c := mustParse(t, head+`
 pools:

@@ -39,13 +39,13 @@ func (all Problems) Error() string {
 }
 
 // orNil returns the problems in the order of the file, or no error at all if there
-// are none.
+// are none. Of one place they have an order, too: what was told before is known by its text.
 func (all Problems) orNil() error {
 	if len(all) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(all, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	slices.SortFunc(all, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Message, b.Message))
 	})
 	return all
 }
