@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/moby/sys/mountinfo"
@@ -167,8 +168,8 @@ func (a *Agent) openPool(ctx context.Context, o PoolOptions) (backend.Backend, s
 // its room would be promised twice, and the volumes of one be orphans of the other: so a name
 // that records are under is kept, and one that none is under is let go.
 func (a *Agent) freeOfOtherNames(ctx context.Context, known map[string]string, o PoolOptions, uuid string) error {
-	for name, its := range known {
-		if name == o.Name || its != uuid {
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		if name == o.Name || known[name] != uuid {
 			continue
 		}
 		has, err := a.hasRecords(ctx, name)
