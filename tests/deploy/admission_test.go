@@ -127,6 +127,12 @@ func TestTheRolesMayDoTheirWork(t *testing.T) {
 	if err := controller.Volumes().Keep(ctx, "work", volume.UID); err != nil {
 		t.Errorf("the controller keeps a volume: %v", err)
 	}
+	if err := controller.Volumes().Delete(ctx, "work"); err != nil {
+		t.Errorf("the controller deletes a volume: %v", err)
+	}
+	if err := call(t, client(t, ""), snapshots, "work", "", "delete", ""); err != nil {
+		t.Errorf("a person deletes a snapshot: %v", err)
+	}
 	if err := agent.Volumes().Finalize(ctx, "work", volume.UID); err != nil {
 		t.Errorf("an agent ends the record of a volume: %v", err)
 	}
@@ -251,6 +257,11 @@ func TestANodesTokenReachesNoOtherNode(t *testing.T) {
 		})
 	}
 	beat(t, "n1")
+	lease, err := client(t, "").Resource(leases).Namespace(namespace).Get(t.Context(), "hostpath-csi-node-n1", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirLease := `{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"hostpath-csi-node-n1","resourceVersion":"` + lease.GetResourceVersion() + `"},"spec":{"holderIdentity":"n2"}}`
 	t.Cleanup(func() {
 		if err := call(t, client(t, ""), leases, "hostpath-csi-node-n1", "", "delete", ""); err != nil {
 			t.Error(err)
@@ -261,10 +272,16 @@ func TestANodesTokenReachesNoOtherNode(t *testing.T) {
 	declareEphemeral(t, other, inline("3"), "n1")
 
 	const foreign, ours, ephemeralOnly = "it belongs to another node than n2", "only the status of a record", "the records of ephemeral volumes only"
+	const unasked, bare = "nobody has asked for the end of this record", "without labels, annotations, owners"
+	const owned = `"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"n2","uid":"1"}]`
 	const aPods = `,"ephemeral":{"podName":"p","target":"/t"}`
 	volumeOf := func(name, node, more string) string {
 		return `{"apiVersion":"hostpath-csi.dev/v1alpha1","kind":"HostPathVolume","metadata":{"name":"` + name + `"},"spec":{"name":"` + name +
 			`","node":"` + node + `","pool":"p","capacityBytes":1,"accessType":"Mount","mode":1` + more + `}}`
+	}
+	snapshotOf := func(name, node string) string {
+		return `{"apiVersion":"hostpath-csi.dev/v1alpha1","kind":"HostPathSnapshot","metadata":{"name":"` + name + `"},"spec":{"name":"` + name +
+			`","node":"` + node + `","pool":"p","volume":"ours","volumeUID":"u","accessType":"Mount"}}`
 	}
 	for _, c := range []struct {
 		doing    string
@@ -285,8 +302,12 @@ func TestANodesTokenReachesNoOtherNode(t *testing.T) {
 		{"the end of its own volume, unasked for", volumes, "ours", "", "patch", `{"spec":{"deletedAt":"2026-01-01T00:00:00Z"}}`, ours},
 		{"the labels of its own volume", volumes, "ours", "", "patch", `{"metadata":{"labels":{"a":"b"}}}`, ours},
 		{"the annotations of its own snapshot", snapshots, "ours", "", "patch", `{"metadata":{"annotations":{"a":"b"}}}`, ours},
+		{"its own volume, whose end nobody asked for,", volumes, "ours", "", "delete", "", unasked},
+		{"the finalizer of its own volume, whose end nobody asked for,", volumes, "ours", "", "patch", `{"metadata":{"finalizers":null}}`, unasked},
+		{"its own snapshot, whose end nobody asked for,", snapshots, "ours", "", "delete", "", unasked},
+		{"the finalizer of its own snapshot, whose end nobody asked for,", snapshots, "ours", "", "patch", `{"metadata":{"finalizers":null}}`, unasked},
 		{"a finalizer of others on its own volume", volumes, "ours", "", "patch", `{"metadata":{"finalizers":["hostpath-csi.dev/agent","example.com/mine"]}}`, ours},
-		{"an owner of its own volume", volumes, "ours", "", "patch", `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Node","name":"n2","uid":"1"}]}}`, ours},
+		{"an owner of its own volume", volumes, "ours", "", "patch", `{"metadata":{` + owned + `}}`, ours},
 		{"a new volume", volumes, "new", "", "create", volumeOf("new", "n2", ""), ephemeralOnly},
 		{"a volume with the name of an ephemeral one", volumes, inline("1"), "", "create", volumeOf(inline("1"), "n2", ""), ephemeralOnly},
 		{"an ephemeral volume with the name of another's claim", volumes, "pvc-1", "", "create", volumeOf("pvc-1", "n2", aPods), ephemeralOnly},
@@ -294,17 +315,29 @@ func TestANodesTokenReachesNoOtherNode(t *testing.T) {
 		{"an ephemeral volume on another node", volumes, inline("1"), "", "create", volumeOf(inline("1"), "n1", aPods), foreign},
 		{"an ephemeral copy of what is in a snapshot", volumes, inline("1"), "", "create", volumeOf(inline("1"), "n2", aPods+`,"source":{"kind":"Snapshot","id":"theirs"}`), ephemeralOnly},
 		{"an ephemeral volume for a claim", volumes, inline("1"), "", "create", volumeOf(inline("1"), "n2", aPods+`,"claim":{"name":"data","namespace":"shop"}`), ephemeralOnly},
-		{"a new snapshot", snapshots, "new", "", "create", `{"apiVersion":"hostpath-csi.dev/v1alpha1","kind":"HostPathSnapshot","metadata":{"name":"new"},"spec":{"name":"new","node":"n2","pool":"p","volume":"ours","volumeUID":"u","accessType":"Mount"}}`, "cannot create"},
+		{"an ephemeral volume of what lies in a pool", volumes, inline("1"), "", "create", volumeOf(inline("1"), "n2", aPods+`,"adopt":"volumes/ours"`), ephemeralOnly},
+		{"an ephemeral volume in a place of its choice", volumes, inline("1"), "", "create", volumeOf(inline("1"), "n2", aPods+`,"path":"shop/data"`), ephemeralOnly},
+		{"an ephemeral volume to be emptied", volumes, inline("1"), "", "create", volumeOf(inline("1"), "n2", aPods+`,"emptyFor":"u"`), ephemeralOnly},
+		{"an ephemeral volume with an owner", volumes, inline("1"), "", "create", strings.Replace(volumeOf(inline("1"), "n2", aPods), `"metadata":{`, `"metadata":{`+owned+`,`, 1), bare},
+		{"an ephemeral volume with a finalizer of others", volumes, inline("1"), "", "create", strings.Replace(volumeOf(inline("1"), "n2", aPods), `"metadata":{`, `"metadata":{"finalizers":["example.com/mine"],`, 1), bare},
+		{"a new volume", volumes, "new", "", "apply", volumeOf("new", "n2", ""), ephemeralOnly},
+		{"another's volume", volumes, "theirs", "", "apply", strings.Replace(volumeOf("theirs", "n1", ""), `"pool":"p"`, `"pool":"default"`, 1), foreign},
+		{"a new snapshot", snapshots, "new", "", "apply", snapshotOf("new", "n2"), "cannot create"},
+		{"a new snapshot", snapshots, "new", "", "create", snapshotOf("new", "n2"), "cannot create"},
 		{"the size of its own ephemeral volume", volumes, inline("2"), "", "patch", `{"spec":{"capacityBytes":9999999}}`, ours},
 		{"the end of another's ephemeral volume", volumes, inline("3"), "", "patch", `{"spec":{"deletedAt":"2026-01-01T00:00:00Z"}}`, foreign},
 		{"another's ephemeral volume", volumes, inline("3"), "", "delete", "", foreign},
 		{"the pools of another node", nodes, "n1", "", "patch", `{"spec":{"pools":{"default":"b"}}}`, foreign},
 		{"the status of another node", nodes, "n1", "status", "patch", `{"status":{"pools":null}}`, foreign},
+		{"the owner of its own node", nodes, "n2", "", "patch", `{"metadata":{` + owned + `}}`, ours},
+		{"the labels of its own node", nodes, "n2", "", "patch", `{"metadata":{"labels":{"a":"b"}}}`, ours},
+		{"a finalizer of others on its own node", nodes, "n2", "", "patch", `{"metadata":{"finalizers":["hostpath-csi.dev/agent","example.com/mine"]}}`, ours},
+		{"the finalizer of its own node", nodes, "n2", "", "patch", `{"metadata":{"finalizers":null}}`, unasked},
 		{"its own node", nodes, "n2", "", "delete", "", "cannot delete"},
 		{"the record of a node that is not it", nodes, "n3", "", "create", `{"apiVersion":"hostpath-csi.dev/v1alpha1","kind":"HostPathNode","metadata":{"name":"n3"},"spec":{"node":"n3"}}`, foreign},
 		{"its record under the name of another", nodes, "n3", "", "create", `{"apiVersion":"hostpath-csi.dev/v1alpha1","kind":"HostPathNode","metadata":{"name":"n3"},"spec":{"node":"n2"}}`, "it has the name of another node than n2"},
 		{"its record under a hash that it does not need", nodes, "hp-0", "", "create", `{"apiVersion":"hostpath-csi.dev/v1alpha1","kind":"HostPathNode","metadata":{"name":"hp-0"},"spec":{"node":"n2"}}`, "it has the name of another node than n2"},
-		{"the lease of another", leases, "hostpath-csi-node-n1", "", "patch", `{"spec":{"holderIdentity":"n2"}}`, "the only lease of this node plugin is hostpath-csi-node-n2"},
+		{"the lease of another", leases, "hostpath-csi-node-n1", "", "update", theirLease, "the only lease of this node plugin is hostpath-csi-node-n2"},
 		{"the lease of a node to come", leases, "hostpath-csi-node-n3", "", "create", `{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"hostpath-csi-node-n3"}}`, "the only lease of this node plugin is hostpath-csi-node-n2"},
 		{"the lease of a sidecar's leader", leases, "external-resizer", "", "create", `{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"external-resizer"}}`, "the only lease of this node plugin is hostpath-csi-node-n2"},
 	} {
@@ -350,7 +383,7 @@ func TestTheControllerTellsNothing(t *testing.T) {
 	}
 }
 
-// as2 returns a client with the token of a node's plugin; "" for the tester's own.
+// client returns one with the token of a node's plugin; "" for the tester's own.
 func client(t *testing.T, node string) dynamic.Interface {
 	t.Helper()
 	config := server.Config()
@@ -381,12 +414,19 @@ func call(t *testing.T, client dynamic.Interface, resource schema.GroupVersionRe
 		_, err = at.Patch(ctx, name, types.MergePatchType, []byte(body), metav1.PatchOptions{}, subs...)
 	case "delete":
 		err = at.Delete(ctx, name, metav1.DeleteOptions{}, subs...)
-	case "create":
+	case "create", "update":
 		var o unstructured.Unstructured
 		if err := o.UnmarshalJSON([]byte(body)); err != nil {
 			t.Fatal(err)
 		}
-		_, err = at.Create(ctx, &o, metav1.CreateOptions{}, subs...)
+		if verb == "create" {
+			_, err = at.Create(ctx, &o, metav1.CreateOptions{}, subs...)
+		} else {
+			_, err = at.Update(ctx, &o, metav1.UpdateOptions{}, subs...)
+		}
+	case "apply":
+		force := true
+		_, err = at.Patch(ctx, name, types.ApplyPatchType, []byte(body), metav1.PatchOptions{FieldManager: "tester", Force: &force}, subs...)
 	default:
 		t.Fatalf("%q is no verb", verb)
 	}
