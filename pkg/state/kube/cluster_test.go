@@ -264,15 +264,53 @@ func TestWhatCannotChangeIsRefused(t *testing.T) {
 	s := openEmpty(t, Options{})
 	mustCreate(t, s, "a", "n1")
 	for what, change := range map[string]func(*state.VolumeSpec){
-		"name":        func(s *state.VolumeSpec) { s.Name = "x" },
-		"node":        func(s *state.VolumeSpec) { s.Node = "x" },
-		"pool":        func(s *state.VolumeSpec) { s.Pool = "x" },
-		"access type": func(s *state.VolumeSpec) { s.AccessType = state.BlockAccess },
-		"source":      func(s *state.VolumeSpec) { s.Source = &state.Source{Kind: state.FromVolume, ID: "x"} },
+		"name":         func(s *state.VolumeSpec) { s.Name = "x" },
+		"node":         func(s *state.VolumeSpec) { s.Node = "x" },
+		"pool":         func(s *state.VolumeSpec) { s.Pool = "x" },
+		"access type":  func(s *state.VolumeSpec) { s.AccessType = state.BlockAccess },
+		"source":       func(s *state.VolumeSpec) { s.Source = &state.Source{Kind: state.FromVolume, ID: "x"} },
+		"path":         func(s *state.VolumeSpec) { s.Path = "x/y" },
+		"made of":      func(s *state.VolumeSpec) { s.Adopt = "x" },
+		"provisioning": func(s *state.VolumeSpec) { s.Provisioning = state.Thin },
+		"ephemeral":    func(s *state.VolumeSpec) { s.Ephemeral = &state.Ephemeral{Target: "/x"} },
+		"negative":     func(s *state.VolumeSpec) { s.CapacityBytes = -1 },
 	} {
 		_, err := s.Volumes().UpdateSpec(soon(t), "a", func(s *state.VolumeSpec) error { change(s); return nil })
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("changing the %s: %v", what, err)
+		}
+	}
+	copied := spec("b", "n1")
+	copied.Source = &state.Source{Kind: state.FromSnapshot, ID: "s"}
+	if _, err := s.Volumes().Create(soon(t), "b", copied); err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*state.VolumeSpec){
+		"is none":  func(s *state.VolumeSpec) { s.Source = nil },
+		"is other": func(s *state.VolumeSpec) { s.Source = &state.Source{Kind: state.FromSnapshot, ID: "x"} },
+		"is taken otherwise": func(s *state.VolumeSpec) {
+			s.Source = &state.Source{Kind: state.FromSnapshot, ID: "s", SetMode: true}
+		},
+	} {
+		_, err := s.Volumes().UpdateSpec(soon(t), "b", func(s *state.VolumeSpec) error { change(s); return nil })
+		if err == nil || !strings.Contains(err.Error(), "source") {
+			t.Errorf("the source %s: %v", what, err)
+		}
+	}
+	if _, err := s.Snapshots().Create(soon(t), "s", state.SnapshotSpec{Name: "s", Node: "n1", Pool: "default", Volume: "a", VolumeUID: "u", AccessType: state.MountAccess}); err != nil {
+		t.Fatal(err)
+	}
+	for what, change := range map[string]func(*state.SnapshotSpec){
+		"name":        func(s *state.SnapshotSpec) { s.Name = "x" },
+		"node":        func(s *state.SnapshotSpec) { s.Node = "x" },
+		"pool":        func(s *state.SnapshotSpec) { s.Pool = "x" },
+		"volume":      func(s *state.SnapshotSpec) { s.Volume = "x" },
+		"life":        func(s *state.SnapshotSpec) { s.VolumeUID = "x" },
+		"access type": func(s *state.SnapshotSpec) { s.AccessType = state.BlockAccess },
+	} {
+		_, err := s.Snapshots().UpdateSpec(soon(t), "s", func(s *state.SnapshotSpec) error { change(s); return nil })
+		if err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("changing a snapshot's %s: %v", what, err)
 		}
 	}
 	for _, size := range []int64{2 << 30, 1 << 30} { // an expansion can be taken back

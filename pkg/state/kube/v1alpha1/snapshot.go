@@ -36,6 +36,8 @@ type HostPathSnapshot struct {
 //
 // +kubebuilder:validation:XValidation:rule="self.name == oldSelf.name",message="a snapshot's name cannot change"
 // +kubebuilder:validation:XValidation:rule="self.volume == oldSelf.volume",message="a snapshot's volume cannot change"
+// +kubebuilder:validation:XValidation:rule="self.volumeUID == oldSelf.volumeUID",message="which life of a volume a snapshot is of cannot change"
+// +kubebuilder:validation:XValidation:rule="self.accessType == oldSelf.accessType",message="a snapshot's access type cannot change"
 // +kubebuilder:validation:XValidation:rule="self.node == oldSelf.node",message="a snapshot cannot move to another node"
 // +kubebuilder:validation:XValidation:rule="self.pool == oldSelf.pool",message="a snapshot cannot move to another pool"
 type HostPathSnapshotSpec struct {

@@ -44,7 +44,8 @@ type HostPathVolume struct {
 // +kubebuilder:validation:XValidation:rule="self.accessType == oldSelf.accessType",message="a volume's access type cannot change"
 // +kubebuilder:validation:XValidation:rule="has(self.path) == has(oldSelf.path) && (!has(self.path) || self.path == oldSelf.path)",message="a volume's path cannot change"
 // +kubebuilder:validation:XValidation:rule="has(self.adopt) == has(oldSelf.adopt) && (!has(self.adopt) || self.adopt == oldSelf.adopt)",message="what a volume was made of cannot change"
-// +kubebuilder:validation:XValidation:rule="has(self.source) == has(oldSelf.source) && (!has(self.source) || self.source.kind == oldSelf.source.kind && self.source.id == oldSelf.source.id)",message="a volume's source cannot change"
+// +kubebuilder:validation:XValidation:rule="has(self.source) == has(oldSelf.source) && (!has(self.source) || self.source == oldSelf.source)",message="a volume's source cannot change"
+// +kubebuilder:validation:XValidation:rule="has(self.provisioning) == has(oldSelf.provisioning) && (!has(self.provisioning) || self.provisioning == oldSelf.provisioning)",message="a volume's provisioning cannot change"
 // +kubebuilder:validation:XValidation:rule="has(self.ephemeral) == has(oldSelf.ephemeral) && (!has(self.ephemeral) || self.ephemeral == oldSelf.ephemeral)",message="a volume is ephemeral, or not, for all its life"
 // +kubebuilder:validation:XValidation:rule="self.capacityBytes >= 0",message="a capacity cannot be negative"
 type HostPathVolumeSpec struct {
