@@ -2,6 +2,7 @@ package deploy
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -59,3 +60,49 @@ func TestTheDriverKnowsItsFlags(t *testing.T) {
 		t.Errorf("of the roles, %v are installed", roles)
 	}
 }
+
+// Whoever reads docs/install.md knows why each flag of a sidecar is there.
+func TestEveryFlagOfASidecarIsExplained(t *testing.T) {
+	page, err := os.ReadFile("../../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{"csi-address"} // where the driver is
+	for line := range strings.Lines(string(page)) {
+		cell, row := strings.CutPrefix(line, "| `--")
+		cell, _, _ = strings.Cut("`--"+cell, " | ")
+		for _, m := range tableFlag.FindAllStringSubmatch(cell, -1) {
+			if row {
+				names = append(names, m[1])
+			}
+		}
+	}
+	explained := func(flag string) bool {
+		return slices.ContainsFunc(names, func(name string) bool {
+			prefix, many := strings.CutSuffix(name, "*")
+			return name == flag || many && strings.HasPrefix(flag, prefix)
+		})
+	}
+	seen := map[string]bool{}
+	for name, objects := range everything(t) {
+		for _, o := range objects {
+			for _, container := range list(o.podSpec(), "containers") {
+				if at(container, "name") == "hostpath-csi" {
+					continue
+				}
+				for flag := range flags(container) {
+					seen[flag] = true
+					if !explained(flag) {
+						t.Errorf("%s: docs/install.md does not say why %v has --%s", name, at(container, "name"), flag)
+					}
+				}
+			}
+		}
+	}
+	if len(seen) < 10 {
+		t.Errorf("the sidecars have only the flags %v", seen)
+	}
+}
+
+// tableFlag is one in a table, by its name: `--timeout=60s`, `--capacity-*`.
+var tableFlag = regexp.MustCompile("`--([a-z-]+\\*?)[=`]")
