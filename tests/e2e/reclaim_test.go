@@ -87,34 +87,18 @@ func TestRetainKeepsTheVolumeForAnotherClaim(t *testing.T) {
 	if _, err := objects.Resource(volumes).Get(t.Context(), pv.Spec.CSI.VolumeHandle, metav1.GetOptions{}); err != nil {
 		t.Fatalf("the record of a retained volume: %v", err)
 	}
-	static := "static-" + w.ns
-	w.apply(fmt.Sprintf(`
-apiVersion: v1
-kind: PersistentVolume
-metadata: {name: %s}
-spec:
-  capacity: {storage: 64Mi}
-  accessModes: [ReadWriteOnce]
-  persistentVolumeReclaimPolicy: Delete
-  storageClassName: hostpath-csi-retain
-  claimRef: {namespace: %s, name: static}
-  csi: {driver: hostpath-csi.dev, volumeHandle: %s}
-  nodeAffinity:
-    required:
-      nodeSelectorTerms:
-        - matchExpressions: [{key: topology.hostpath-csi.dev/node, operator: In, values: [%s]}]
----
-`, static, w.ns, pv.Spec.CSI.VolumeHandle, nodeFor(pv)) +
-		claimFrom("static", "hostpath-csi-retain", "64Mi", "volumeName: "+static) + podWith("c", "static"))
-	w.running("c")
-	if got := w.inPod("c", "cat /data/file"); got != "kept" {
+	w.apply(w.exampleWith("static-pv.yaml", "pvc-00000000-0000-0000-0000-000000000000", pv.Spec.CSI.VolumeHandle, "node-1", nodeFor(pv), "namespace: default", "namespace: "+w.ns))
+	w.running("kept")
+	if got := w.inPod("kept", "cat /data/file"); got != "kept" {
 		t.Errorf("the pod of the static volume reads %q", got)
 	}
-	// Its policy is Delete: it goes.
-	w.kubectl("patch", "pv/"+static, "--type=merge", "-p", `{"metadata":{"annotations":{"pv.kubernetes.io/provisioned-by":"hostpath-csi.dev"}}}`)
-	w.gone("c")
-	w.kubectl("delete", "pvc/static")
-	w.noVolume(static)
+	w.gone("kept")
+	w.kubectl("delete", "pvc/kept")
+	w.phase("kept", corev1.VolumeReleased)
+	// With the policy Delete, and the driver named as who made it, it goes.
+	w.kubectl("patch", "pv/kept", "--type=merge", "-p", `{"metadata":{"annotations":{"pv.kubernetes.io/provisioned-by":"hostpath-csi.dev"}},"spec":{"persistentVolumeReclaimPolicy":"Delete"}}`)
+	w.noVolume("kept")
+	w.noRecord(pv.Spec.CSI.VolumeHandle)
 }
 
 func TestRecycleEmptiesTheVolumeForTheNextClaim(t *testing.T) {

@@ -120,6 +120,22 @@ func (w *world) example(name string) {
 	w.kubectl("apply", "-f", filepath.Join(root, "deploy/examples", name))
 }
 
+// exampleWith returns a file of deploy/examples with some of its words replaced by others, all
+// of which it has.
+func (w *world) exampleWith(name string, oldnew ...string) string {
+	w.Helper()
+	content, err := os.ReadFile(filepath.Join(root, "deploy/examples", name))
+	if err != nil {
+		w.Fatal(err)
+	}
+	for i := 0; i < len(oldnew); i += 2 {
+		if !strings.Contains(string(content), oldnew[i]) {
+			w.Fatalf("%s has no %q", name, oldnew[i])
+		}
+	}
+	return strings.NewReplacer(oldnew...).Replace(string(content))
+}
+
 // inPod runs a shell command in a pod, and has to succeed.
 func (w *world) inPod(pod, command string) string {
 	w.Helper()
