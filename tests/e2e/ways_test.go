@@ -72,6 +72,7 @@ func TestInstalledByHelm(t *testing.T) {
 	w.apply(claim("data", "hostpath-csi", "32Mi") + podWith("a", "data"))
 	w.running("a")
 	w.inPod("a", "echo x >/data/x")
+	w.commands(slices.DeleteFunc(documented(t, "docs/install.md", "Upgrade"), func(command string) bool { return strings.HasPrefix(command, "helm ") }))
 	w.helm("upgrade", driverNamespace, filepath.Join(root, "deploy/helm/hostpath-csi"), "--values", values, "--set", "log.verbosity=5,environment.HOSTPATH_CSI_MAX_VOLUMES=50", "--wait", "--timeout", patience.String())
 	w.rollout()
 	if got := w.inPod("a", "cat /data/x"); got != "x" {
@@ -144,7 +145,7 @@ func (w *world) freshPools() {
 		w.Fatal(err)
 	}
 	for _, n := range nodes.Items {
-		if out, err := onNode(w.Context(), n.Name, "sh", "-c", "cd /var/lib/hostpath-csi && rm -rf state plain && find btrfs -mindepth 1 -delete"); err != nil {
+		if out, err := onNode(w.Context(), n.Name, "sh", "-c", "cd /var/lib/hostpath-csi && rm -rf state plain default && find btrfs -mindepth 1 -delete"); err != nil {
 			w.Fatal(err, out)
 		}
 	}
@@ -179,11 +180,7 @@ func (w *world) life() {
 // install applies a directory of tests/e2e/deploy and waits until the driver serves.
 func (w *world) install(way string) {
 	w.Helper()
-	// Once more if a resource was not known yet when an object of it came.
-	w.eventually(way+" is applied", func(ctx context.Context) error {
-		_, err := kubectl(ctx, driverNamespace, "", "apply", "-k", filepath.Join(root, "tests/e2e/deploy", way))
-		return err
-	})
+	w.driver("apply", "-k", filepath.Join(root, "tests/e2e/deploy", way))
 	if way == "single-node" {
 		w.rolledOut("statefulset/" + driverNamespace)
 		return
@@ -203,6 +200,15 @@ func (w *world) driver(args ...string) {
 // are no others: what comes first when the driver is taken out.
 func (w *world) endAgents() {
 	w.Helper()
+	w.noRecords()
+	w.driver("delete", "daemonsets,statefulsets", "--all", "--cascade=foreground")
+	nodes := strings.Fields(w.kubectl("get", "hostpathnodes", "--output=name"))
+	w.kubectl(slices.Concat([]string{"patch", "--type=merge", `--patch={"metadata":{"finalizers":null}}`}, nodes)...)
+}
+
+// noRecords waits until there are none of volumes and snapshots.
+func (w *world) noRecords() {
+	w.Helper()
 	w.eventually("there are no records of volumes and snapshots", func(ctx context.Context) error {
 		for _, kind := range []schema.GroupVersionResource{volumes, snapshots} {
 			records, err := objects.Resource(kind).List(ctx, metav1.ListOptions{})
@@ -215,9 +221,6 @@ func (w *world) endAgents() {
 		}
 		return nil
 	})
-	w.driver("delete", "daemonsets,statefulsets", "--all", "--cascade=foreground")
-	nodes := strings.Fields(w.kubectl("get", "hostpathnodes", "--output=name"))
-	w.kubectl(slices.Concat([]string{"patch", "--type=merge", `--patch={"metadata":{"finalizers":null}}`}, nodes)...)
 }
 
 // uninstall takes out what a directory of tests/e2e/deploy has installed.

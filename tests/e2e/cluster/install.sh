@@ -29,13 +29,13 @@ say "the images are on every node"
 crds=$(cd tests/e2e/kube && go mod download github.com/kubernetes-csi/external-snapshotter/client/v8 && go list -m -f '{{.Dir}}' github.com/kubernetes-csi/external-snapshotter/client/v8)/config/crd
 kubectl apply -f "$crds/snapshot.storage.k8s.io_volumesnapshotclasses.yaml" -f "$crds/snapshot.storage.k8s.io_volumesnapshotcontents.yaml" \
 	-f "$crds/snapshot.storage.k8s.io_volumesnapshots.yaml" >/dev/null
+kubectl wait --for=condition=Established customresourcedefinitions --all --timeout=60s >/dev/null
 if [ ! -e "$RUN/pids/snapshot-controller" ]; then
 	setsid nsenter --net="/run/netns/$NETNS" -- "$BIN/snapshot-controller" --kubeconfig="$RUN/admin.kubeconfig" >"$RUN/log/snapshot-controller.log" 2>&1 </dev/null &
 	echo $! >"$RUN/pids/snapshot-controller"
 fi
 again=$(kubectl -n hostpath-csi get pods -o name 2>/dev/null || true)
-# Once more if a resource was not known yet when an object of it came.
-kubectl apply -k "$deploy" >"$RUN/log/apply.log" 2>&1 || kubectl apply -k "$deploy" >>"$RUN/log/apply.log" 2>&1 || { cat "$RUN/log/apply.log" >&2; exit 1; }
+kubectl apply -k "$deploy" >"$RUN/log/apply.log" 2>&1 || { cat "$RUN/log/apply.log" >&2; exit 1; }
 # The images have the names that they had before: what was installed earlier is replaced.
 [ -z "$again" ] || kubectl -n hostpath-csi rollout restart daemonset/hostpath-csi-node statefulset/hostpath-csi-controller >/dev/null
 kubectl -n hostpath-csi rollout status daemonset/hostpath-csi-node --timeout=180s >/dev/null
