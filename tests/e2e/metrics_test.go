@@ -1,13 +1,11 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -23,21 +21,7 @@ func TestHowFullAVolumeIsAndHowTheDriverIsAreTold(t *testing.T) {
 	const bytes = 9 << 20
 	w.inPod("a", fmt.Sprintf("head -c %d /dev/urandom >/data/file && sync", bytes))
 	node := w.nodeOf("a")
-	used := regexp.MustCompile(`(?m)^kubelet_volume_stats_used_bytes\{namespace="` + w.ns + `",persistentvolumeclaim="data"\} (\S+)`)
-	w.eventually("the kubelet tells what the volume holds", func(ctx context.Context) error {
-		out, err := kubectl(ctx, w.ns, "", "get", "--raw", "/api/v1/nodes/"+node+"/proxy/metrics")
-		if err != nil {
-			return err
-		}
-		found := used.FindStringSubmatch(out)
-		if found == nil {
-			return fmt.Errorf("it tells of volumes:\n%s", strings.Join(regexp.MustCompile(`(?m)^kubelet_volume_stats_\S+ \S+`).FindAllString(out, -1), "\n"))
-		}
-		if n, err := strconv.ParseFloat(found[1], 64); err != nil || n < bytes || n > 2*bytes {
-			return fmt.Errorf("it tells of %s bytes; the pod wrote %d", found[1], bytes)
-		}
-		return nil
-	})
+	w.statsOf("data", "used_bytes", func(used float64) bool { return used >= bytes && used <= 2*bytes })
 	told := toldOfRoles(t)
 	for component, port := range map[string]string{"node": "9810", "controller": "9808"} {
 		selector := metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=hostpath-csi,app.kubernetes.io/component=" + component}

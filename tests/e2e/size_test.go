@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,26 +49,72 @@ func TestAVolumeHoldsItsSizeAndGrowsOnline(t *testing.T) {
 	if both := first + w.fill("a", "two"); both < 120*mib || both > 133*mib {
 		t.Errorf("grown to 128 MiB, the volume took %d bytes", both)
 	}
+	// statfs knows of no qgroup: df shows the pool's filesystem, as docs/filesystems.md says.
+	// The kubelet tells the volume's size.
+	if size := w.dfSize("a"); size < 1800*mib || size > 2048*mib {
+		t.Errorf("df shows %d bytes, want those of the pool of 2 GiB", size)
+	}
+	w.statsOf("data", "capacity_bytes", func(size float64) bool { return size == 128*mib })
+	w.statsOf("data", "available_bytes", func(left float64) bool { return left < 4*mib })
 	if got := w.inPod("a", "stat -c %s /data/one"); got != strconv.FormatInt(first, 10) {
 		t.Errorf("the first file has %s bytes, had %d", got, first)
 	}
 }
 
-func TestAClaimLargerThanAnyNodeStaysPendingAndSaysWhy(t *testing.T) {
-	w := beside(t)
-	w.apply(claim("data", "hostpath-csi", "100Gi") + podWith("a", "data"))
-	w.eventually("an event says that there is no room", func(ctx context.Context) error {
-		events, err := kube.CoreV1().Events(w.ns).List(ctx, metav1.ListOptions{})
+// dfSize returns how large df says that a pod's volume is.
+func (w *world) dfSize(pod string) int64 {
+	w.Helper()
+	out := w.inPod(pod, "df -P -k /data | tail -n 1")
+	fields := strings.Fields(out)
+	if len(fields) != 6 || fields[5] != "/data" {
+		w.Fatalf("df shows %q", out)
+	}
+	kib, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return kib << 10
+}
+
+// statsOf waits until what the kubelet tells of a claim's volume is right.
+func (w *world) statsOf(claim, what string, right func(float64) bool) {
+	w.Helper()
+	node := nodeFor(w.volumeOf(claim))
+	told := regexp.MustCompile(`(?m)^kubelet_volume_stats_` + what + `\{namespace="` + w.ns + `",persistentvolumeclaim="` + claim + `"\} (\S+)`)
+	w.eventually("the kubelet tells "+what, func(ctx context.Context) error {
+		out, err := kubectl(ctx, w.ns, "", "get", "--raw", "/api/v1/nodes/"+node+"/proxy/metrics")
 		if err != nil {
 			return err
 		}
-		for _, e := range events.Items {
-			if strings.Contains(e.Message, "did not have enough free storage") {
-				return nil
-			}
+		found := told.FindStringSubmatch(out)
+		if found == nil {
+			return fmt.Errorf("it tells of volumes:\n%s", strings.Join(regexp.MustCompile(`(?m)^kubelet_volume_stats_\S+ \S+`).FindAllString(out, -1), "\n"))
 		}
-		return fmt.Errorf("there are %d others", len(events.Items))
+		if n, err := strconv.ParseFloat(found[1], 64); err != nil || !right(n) {
+			return fmt.Errorf("it tells of %s", found[1])
+		}
+		return nil
 	})
+}
+
+func TestAClaimLargerThanAnyNodeStaysPendingAndSaysWhy(t *testing.T) {
+	w := beside(t)
+	w.apply(claim("data", "hostpath-csi", "100Gi") + podWith("a", "data") + claim("at-once", "hostpath-csi-immediate", "100Gi"))
+	for object, want := range map[string]string{
+		"pod/a":       "did not have enough free storage", // which the scheduler knows
+		"pvc/at-once": "the largest pool that may take the volume has",
+	} {
+		w.eventually(object+" is told why", func(ctx context.Context) error {
+			out, err := kubectl(ctx, w.ns, "", "describe", object)
+			if err == nil && !strings.Contains(out, want) {
+				err = fmt.Errorf("kubectl describe shows:\n%s", out)
+			}
+			return err
+		})
+	}
+	if got := w.kubectl("get", "pvc", "-o", "jsonpath={.items[*].status.phase}"); got != "Pending Pending" {
+		t.Errorf("the claims are %s", got)
+	}
 }
 
 // A node's pool has less than 2 GiB: of volumes of 1200 MiB each has room for one, and
