@@ -13,28 +13,7 @@ import (
 
 func TestABlockVolumeIsADeviceOfItsSize(t *testing.T) {
 	w := beside(t)
-	manifest := `
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: disk}
-spec:
-  accessModes: [ReadWriteOnce]
-  volumeMode: Block
-  storageClassName: hostpath-csi
-  resources: {requests: {storage: 64Mi}}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: a}
-spec:
-  terminationGracePeriodSeconds: 1
-  containers:
-    - name: main
-      image: busybox:1.37.0
-      command: [sh, -c, 'trap "exit 0" TERM; while :; do sleep 1; done']
-      volumeDevices: [{name: disk, devicePath: /dev/disk}]
-  volumes: [{name: disk, persistentVolumeClaim: {claimName: disk}}]
-`
+	manifest := blockClaim("disk", "64Mi") + podWithBlock("a", "disk")
 	w.apply(manifest)
 	w.running("a")
 	if got := w.inPod("a", "blockdev --getsize64 /dev/disk"); got != "67108864" {
@@ -47,6 +26,16 @@ spec:
 	if got := w.inPod("a", "head -c 5 /dev/disk"); got != "hello" {
 		t.Errorf("the next pod reads %q", got)
 	}
+}
+
+// blockClaim is the manifest of a claim of a block volume.
+func blockClaim(name, size string) string {
+	return strings.Replace(claim(name, "hostpath-csi", size), "accessModes", "volumeMode: Block\n  accessModes", 1)
+}
+
+// podWithBlock is that of a pod that has one at /dev/disk; more are lines of its spec.
+func podWithBlock(name, claim string, more ...string) string {
+	return strings.Replace(podWith(name, claim, more...), "volumeMounts: [{name: data, mountPath: /data}]", "volumeDevices: [{name: data, devicePath: /dev/disk}]", 1)
 }
 
 func TestAGenericEphemeralVolumeLivesAsLongAsItsPod(t *testing.T) {

@@ -151,12 +151,7 @@ func putConfig(ctx context.Context, change func(string) string) error {
 // configAccepted returns nil if a node's record has the condition ConfigAccepted with that
 // status, and a message with all of says in it.
 func configAccepted(ctx context.Context, node, status string, says ...string) error {
-	got, err := kubectl(ctx, driverNamespace, "", "get", "hostpathnode/"+node, "-o",
-		`jsonpath={range .status.conditions[?(@.type=="ConfigAccepted")]}{.status} {.message}{end}`)
-	if err == nil && (!strings.HasPrefix(got, status+" ") || !containsAll(got, says...)) {
-		err = fmt.Errorf("ConfigAccepted of node %s is %s", node, got)
-	}
-	return err
+	return condition(ctx, node, "ConfigAccepted", status, says...)
 }
 
 func containsAll(s string, all ...string) bool {

@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // rollout waits until the driver's pods are as they should be.
@@ -38,24 +39,12 @@ func TestPodsGoOnWhileTheNodePluginIsReplaced(t *testing.T) {
 	w := alone(t)
 	w.apply(claim("data", "hostpath-csi", "32Mi") + podWith("a", "data"))
 	w.running("a")
-	w.inPod("a", "(while :; do date +%s%N >>/data/ticks || exit; sleep 0.1; done) >/data/log 2>&1 &")
+	w.ticks("a")
 	if _, err := kubectl(t.Context(), driverNamespace, "", "rollout", "restart", "daemonset/hostpath-csi-node"); err != nil {
 		t.Fatal(err)
 	}
 	w.rollout()
-	before := w.inPod("a", "wc -l </data/ticks")
-	w.eventually("the pod still writes", func(context.Context) error {
-		if w.inPod("a", "wc -l </data/ticks") == before {
-			return errors.New("there is nothing new")
-		}
-		return nil
-	})
-	if got := w.inPod("a", "cat /data/log"); got != "" {
-		t.Errorf("a write failed: %s", got)
-	}
-	if pod, err := kube.CoreV1().Pods(w.ns).Get(t.Context(), "a", metav1.GetOptions{}); err != nil || pod.Status.ContainerStatuses[0].RestartCount != 0 {
-		t.Errorf("the pod was restarted (%v)", err)
-	}
+	w.stillTicks("a")
 	// The new plugin serves: this pod's end, and another one.
 	node := w.nodeOf("a")
 	w.gone("a")
@@ -63,16 +52,44 @@ func TestPodsGoOnWhileTheNodePluginIsReplaced(t *testing.T) {
 	w.running("b")
 }
 
+// ticks has a pod write into its volume all the time.
+func (w *world) ticks(pod string) {
+	w.Helper()
+	w.inPod(pod, "(while :; do date +%s%N >>/data/ticks || exit; sleep 0.1; done) >/data/log 2>&1 &")
+}
+
+// stillTicks fails unless a pod has gone on to write, was refused no write, and was not
+// started again.
+func (w *world) stillTicks(pod string) {
+	w.Helper()
+	before := w.inPod(pod, "wc -l </data/ticks")
+	w.eventually("the pod still writes", func(context.Context) error {
+		if w.inPod(pod, "wc -l </data/ticks") == before {
+			return errors.New("there is nothing new")
+		}
+		return nil
+	})
+	if got := w.inPod(pod, "cat /data/log"); got != "" {
+		w.Errorf("a write failed: %s", got)
+	}
+	if p, err := kube.CoreV1().Pods(w.ns).Get(w.Context(), pod, metav1.GetOptions{}); err != nil || p.Status.ContainerStatuses[0].RestartCount != 0 {
+		w.Errorf("the pod was restarted (%v)", err)
+	}
+}
+
 func TestAKubeletThatRestartsFindsTheDriver(t *testing.T) {
 	w := alone(t)
 	w.apply(claim("data", "hostpath-csi", "32Mi") + podWith("a", "data", on("n1")))
 	w.running("a")
 	w.inPod("a", "echo x >/data/x")
+	w.ticks("a")
 	for _, verb := range []string{"stop-kubelet", "start-kubelet"} {
 		if out, err := script(t.Context(), verb, "1"); err != nil {
 			t.Fatal(err, out)
 		}
 	}
+	w.eventually("the kubelet serves", func(context.Context) error { _, err := w.tryInPod("a", "true"); return err })
+	w.stillTicks("a")
 	w.gone("a")
 	w.apply(podWith("b", "data"))
 	w.running("b")
@@ -81,80 +98,146 @@ func TestAKubeletThatRestartsFindsTheDriver(t *testing.T) {
 	}
 }
 
-const many = 50
+const (
+	many       = 50
+	manyPrefix = "many-"
+	manyLabel  = "many=true"
+)
 
 // manyClaims are that many claims of the Immediate class, which need no pods.
 func manyClaims() string {
 	var all strings.Builder
 	for i := range many {
-		all.WriteString(claim(fmt.Sprintf("c%d", i), "hostpath-csi-immediate", "1Mi"))
+		all.WriteString(strings.Replace(claim(fmt.Sprintf("%s%d", manyPrefix, i), "hostpath-csi-immediate", "1Mi"), "metadata: {", "metadata: {labels: {many: 'true'}, ", 1))
 	}
 	return all.String()
 }
 
-// allBound waits until every claim has a volume of its own, and then has all of them go.
-func (w *world) allBound() {
+// allBound waits until every claim has a volume of its own, and then has all of them go. On
+// some nodes none of them may be.
+func (w *world) allBound(spared ...string) {
 	w.Helper()
 	w.eventually("all claims are bound", func(ctx context.Context) error {
-		claims, err := kube.CoreV1().PersistentVolumeClaims(w.ns).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err
+		bound, err := w.boundOf(ctx)
+		if err == nil && bound != many {
+			err = fmt.Errorf("%d of %d are", bound, many)
 		}
-		bound := make(map[string]bool)
-		for _, c := range claims.Items {
-			if c.Status.Phase == corev1.ClaimBound {
-				bound[c.Spec.VolumeName] = true
-			}
-		}
-		if len(bound) != many {
-			return fmt.Errorf("%d of %d are", len(bound), many)
-		}
-		return nil
+		return err
 	})
 	records, err := objects.Resource(volumes).List(w.Context(), metav1.ListOptions{})
 	if err != nil {
 		w.Fatal(err)
 	}
-	if len(records.Items) != many {
-		w.Errorf("there are %d records for %d claims", len(records.Items), many)
+	total, on := 0, make(map[string]int)
+	for _, r := range records.Items {
+		if claim, _, _ := unstructured.NestedString(r.Object, "spec", "claim", "name"); strings.HasPrefix(claim, manyPrefix) {
+			node, _, _ := unstructured.NestedString(r.Object, "spec", "node")
+			on[node]++
+			total++
+		}
 	}
-	w.kubectl("delete", "pvc", "--all", "--wait=false")
+	w.Logf("volumes by node: %v", on)
+	if total != many {
+		w.Errorf("there are %d records for %d claims", total, many)
+	}
+	if len(on) < 2 { // with Immediate binding, each goes where most room is
+		w.Errorf("all volumes are on one node: %v", on)
+	}
+	for _, node := range spared {
+		if on[node] > 0 {
+			w.Errorf("%d volumes are on node %s", on[node], node)
+		}
+	}
+	others := len(records.Items) - total
+	w.kubectl("delete", "pvc", "--selector="+manyLabel, "--wait=false")
 	w.eventually("all records are gone", func(ctx context.Context) error {
 		records, err := objects.Resource(volumes).List(ctx, metav1.ListOptions{})
-		if err == nil && len(records.Items) > 0 {
+		if err == nil && len(records.Items) > others {
 			err = fmt.Errorf("there are %d", len(records.Items))
 		}
 		return err
 	})
 }
 
-// someBound waits until some claims are bound, and others are not.
+// someBound waits until some claims are bound, and others are not: in the midst of them.
 func (w *world) someBound() {
 	w.Helper()
 	w.eventually("some claims are bound", func(ctx context.Context) error {
-		records, err := objects.Resource(volumes).List(ctx, metav1.ListOptions{})
-		if err == nil && len(records.Items) < 5 {
-			err = fmt.Errorf("there are %d records", len(records.Items))
+		bound, err := w.boundOf(ctx)
+		if err == nil && bound == many {
+			w.Fatalf("all %d claims were bound before anything happened", bound)
+		}
+		if err == nil && bound < 3 {
+			err = fmt.Errorf("%d are", bound)
 		}
 		return err
 	})
 }
 
-func TestAControllerThatIsKilledAmidManyClaimsLosesAndLeaksNothing(t *testing.T) {
-	w := alone(t)
-	w.apply(manyClaims())
-	w.someBound()
-	if _, err := kubectl(t.Context(), driverNamespace, "", "delete", "pod", "hostpath-csi-controller-0", "--grace-period=0", "--force"); err != nil {
-		t.Fatal(err)
+// boundOf counts the many claims that have a volume of their own.
+func (w *world) boundOf(ctx context.Context) (int, error) {
+	claims, err := kube.CoreV1().PersistentVolumeClaims(w.ns).List(ctx, metav1.ListOptions{LabelSelector: manyLabel})
+	if err != nil {
+		return 0, err
 	}
-	w.allBound()
-	w.rollout()
+	bound := make(map[string]bool)
+	for _, c := range claims.Items {
+		if c.Status.Phase == corev1.ClaimBound {
+			bound[c.Spec.VolumeName] = true
+		}
+	}
+	return len(bound), nil
+}
+
+func TestADriverThatIsKilledAmidManyClaimsLosesAndLeaksNothing(t *testing.T) {
+	for component, pod := range map[string]func(ctx context.Context) (*corev1.Pod, error){
+		"controller": func(ctx context.Context) (*corev1.Pod, error) {
+			return kube.CoreV1().Pods(driverNamespace).Get(ctx, "hostpath-csi-controller-0", metav1.GetOptions{})
+		},
+		"node plugin": func(ctx context.Context) (*corev1.Pod, error) { return nodePlugin(ctx, "n1") },
+	} {
+		t.Run(component, func(t *testing.T) {
+			w := alone(t)
+			w.apply(manyClaims())
+			w.someBound()
+			before, err := pod(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			container := driverContainer(before)
+			// The process, with no time for anything: its pod stays, and the kubelet starts it again.
+			if out, err := onNode(t.Context(), before.Spec.NodeName, "ctr", "--namespace=k8s.io", "tasks", "kill", "--signal=SIGKILL",
+				strings.TrimPrefix(container.ContainerID, "containerd://")); err != nil {
+				t.Fatal(err, out)
+			}
+			w.allBound()
+			w.rollout()
+			after, err := pod(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if after.UID != before.UID || driverContainer(after).RestartCount != container.RestartCount+1 {
+				t.Errorf("the container had started %d times, and has %d now, in pod %s and %s", container.RestartCount, driverContainer(after).RestartCount, before.UID, after.UID)
+			}
+		})
+	}
+}
+
+// driverContainer returns how the driver is in one of its pods.
+func driverContainer(pod *corev1.Pod) corev1.ContainerStatus {
+	for _, c := range pod.Status.ContainerStatuses {
+		if c.Name == driverNamespace {
+			return c
+		}
+	}
+	return corev1.ContainerStatus{}
 }
 
 func TestAnAPIServerThatIsAwayAmidManyClaimsIsWaitedFor(t *testing.T) {
 	w := alone(t)
 	w.apply(claim("data", "hostpath-csi", "32Mi") + podWith("a", "data") + podWith("b", "data"))
 	w.running("a")
+	w.ticks("a")
 	w.apply(manyClaims())
 	w.someBound()
 	content, err := os.ReadFile(filepath.Join(root, "out/e2e/pids/apiserver"))
@@ -177,6 +260,8 @@ func TestAnAPIServerThatIsAwayAmidManyClaimsIsWaitedFor(t *testing.T) {
 		_, err := kube.CoreV1().Namespaces().Get(ctx, w.ns, metav1.GetOptions{})
 		return err
 	})
+	w.eventually("the kubelet serves", func(context.Context) error { _, err := w.tryInPod("a", "true"); return err })
+	w.stillTicks("a")
 	w.kubectl("delete", "pod", "a", "b", "--grace-period=1")
 	w.eventually("the volume of the pods has gone with its claim", func(ctx context.Context) error {
 		return kube.CoreV1().PersistentVolumeClaims(w.ns).Delete(ctx, "data", metav1.DeleteOptions{})
@@ -230,25 +315,37 @@ func (w *world) powerCut(node string, meanwhile ...func()) {
 
 func TestAPowerCutLosesNothingThatWasWritten(t *testing.T) {
 	w := alone(t)
-	block := strings.Replace(claim("disk", "hostpath-csi", "32Mi"), "accessModes", "volumeMode: Block\n  accessModes", 1)
-	w.apply(claim("data", "hostpath-csi", "32Mi") + podWith("a", "data", on("n2"), "restartPolicy: Always") + block)
-	w.running("a")
+	w.apply(claim("data", "hostpath-csi", "32Mi") + podWith("a", "data", on("n2"), "restartPolicy: Always") +
+		blockClaim("disk", "32Mi") + podWithBlock("b", "disk", on("n2"), "restartPolicy: Always"))
+	w.running("a", "b")
 	w.inPod("a", "echo kept >/data/file; sync")
+	w.inPod("b", "echo kept | dd of=/dev/disk bs=512 count=1 conv=sync,fsync 2>/dev/null")
 	w.powerCut("n2")
-	w.running("a")
+	w.running("a", "b")
 	if got := w.inPod("a", "cat /data/file"); got != "kept" {
 		t.Errorf("after the power cut the volume has %q", got)
+	}
+	if got := w.inPod("b", "head -c 4 /dev/disk && blockdev --getsize64 /dev/disk"); got != "kept33554432" {
+		t.Errorf("after the power cut the device has %q", got)
 	}
 }
 
 // A fourth node serves as soon as it joins. When it is taken out of the cluster, its
-// volumes can be deleted; a node that is only down keeps everything.
+// volumes can be deleted; a node that is only down keeps everything. Should it return, what is
+// on its disk is told of, left alone, and not served.
 func TestANodeJoinsAndIsTakenOut(t *testing.T) {
 	w := alone(t)
 	if out, err := script(t.Context(), "start", "4"); err != nil {
 		t.Fatal(err, out)
 	}
 	w.nodeReady("n4", corev1.ConditionTrue)
+	joined := time.Now()
+	w.eventually("the node takes volumes", func(ctx context.Context) error { return w.takesVolumes(ctx, "n4") })
+	if took := time.Since(joined); took > time.Minute {
+		t.Errorf("a node that is ready takes volumes after %v", took)
+	} else {
+		t.Logf("a node that is ready takes volumes after %v", took)
+	}
 	w.apply(claim("data", "hostpath-csi", "32Mi") + claim("kept", "hostpath-csi-retain", "32Mi") + podWith("a", "data", on("n4")) + podWith("b", "kept", on("n4")))
 	w.running("a", "b")
 	w.inPod("a", "echo x >/data/x")
@@ -275,11 +372,71 @@ func TestANodeJoinsAndIsTakenOut(t *testing.T) {
 	}
 	w.kubectl("delete", "pv/"+kept.Name)
 	w.kubectl("delete", "hostpathvolume/"+kept.Spec.CSI.VolumeHandle, "--wait=false")
-	w.eventually("the node's record is gone", func(ctx context.Context) error {
-		_, err := objects.Resource(hosts).Get(ctx, "n4", metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
+	w.leftCluster("n4")
+
+	if out, err := script(t.Context(), "start", "4"); err != nil {
+		t.Fatal(err, out)
+	}
+	w.nodeReady("n4", corev1.ConditionTrue)
+	w.eventually("what is on its disk is told of", func(ctx context.Context) error {
+		got, err := kubectl(ctx, driverNamespace, "", "get", "hostpathnode/n4", "-o", `jsonpath={.status.pools[?(@.name=="default")].orphans}`)
+		if err == nil && got != "2" {
+			err = fmt.Errorf("it tells of %q orphans, and there are two volumes", got)
+		}
+		return err
+	})
+	for _, lost := range []*corev1.PersistentVolume{pv, kept} {
+		if _, err := objects.Resource(volumes).Get(t.Context(), lost.Spec.CSI.VolumeHandle, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			t.Errorf("the record of volume %s: %v", lost.Name, err)
+		}
+	}
+	if out, err := onNode(t.Context(), "n4", "cat", w.directory(pv)+"/x"); err != nil || strings.TrimSpace(out) != "x" {
+		t.Errorf("on the node that has returned, the file has %q (%v)", out, err)
+	}
+	// The node serves others.
+	w.apply(claim("new", "hostpath-csi", "32Mi") + podWith("c", "new", on("n4")))
+	w.running("c")
+	fresh := w.volumeOf("new").Name
+	w.gone("c")
+	w.kubectl("delete", "pvc/new")
+	w.noVolume(fresh)
+
+	if _, err := script(t.Context(), "kill", "4"); err != nil {
+		t.Fatal(err)
+	}
+	if err := kube.CoreV1().Nodes().Delete(t.Context(), "n4", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.leftCluster("n4")
+}
+
+// takesVolumes returns nil if a node has registered the driver, and says how much room it has.
+func (w *world) takesVolumes(ctx context.Context, node string) error {
+	csi, err := kube.StorageV1().CSINodes().Get(ctx, node, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	for _, d := range csi.Spec.Drivers {
+		if d.Name == driverName {
+			out, err := kubectl(ctx, driverNamespace, "", "get", "hostpathnode/"+node, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
+			if err == nil && out != "True" {
+				err = fmt.Errorf("its record has Ready %q", out)
+			}
+			return err
+		}
+	}
+	return fmt.Errorf("it has the drivers %v", csi.Spec.Drivers)
+}
+
+// leftCluster waits until nothing of the driver's is left of a node that was taken out.
+func (w *world) leftCluster(node string) {
+	w.Helper()
+	w.eventually("the record and the lease of node "+node+" are gone", func(ctx context.Context) error {
+		_, record := objects.Resource(hosts).Get(ctx, node, metav1.GetOptions{})
+		_, lease := kube.CoordinationV1().Leases(driverNamespace).Get(ctx, "hostpath-csi-node-"+node, metav1.GetOptions{})
+		if apierrors.IsNotFound(record) && apierrors.IsNotFound(lease) {
 			return nil
 		}
-		return errors.Join(err, errors.New("it is there"))
+		return fmt.Errorf("the record: %v; the lease: %v", record, lease)
 	})
 }

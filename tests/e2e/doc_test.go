@@ -14,11 +14,16 @@
 //	copies_test.go        snapshots, restores, clones
 //	access_test.go        block, read-only, one pod only, generic ephemeral
 //	ephemeral_test.go     volumes that pods ask for by themselves
+//	examples_test.go      each file of deploy/examples
 //	disruption_test.go    whoever is killed, and nodes that come and go
+//	version_test.go       another version of the driver, and back
+//	pool_test.go          a disk that is away for a while
+//	image_test.go         a pool in an image file
 //	events_test.go        what claims are told
 //	metrics_test.go       what Prometheus is told
 //	looking_test.go       doctor and du, on each node
 //	config_test.go        the ConfigMap, changed while all runs
+//	install_test.go       installed as README.md says, taken out as docs/install.md says
 //	ways_test.go          two controllers, Helm, a single node
 //	bench_test.go         many claims at once, measured
 package e2e

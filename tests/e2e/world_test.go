@@ -35,9 +35,18 @@ func beside(t *testing.T) *world {
 }
 
 // alone makes the world of a test that changes the driver or the nodes under everybody, or
-// counts what all have, or takes most of a node's room.
+// counts what all have, or takes most of a node's room. When it has ended, nothing is left in
+// the cluster.
 func alone(t *testing.T) *world {
 	t.Helper()
+	t.Cleanup(func() { // after its namespace
+		if t.Failed() {
+			return
+		}
+		if err := nothingLeft(); err != nil {
+			t.Error(err)
+		}
+	})
 	return newWorld(t)
 }
 
