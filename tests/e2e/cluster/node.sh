@@ -23,6 +23,16 @@ kubelet() { daemon "$n.kubelet" "$KUBE" kubelet --config="$D/kubelet.yaml" --kub
   --hostname-override="$n" --node-ip="$ip" --node-labels="topology.kubernetes.io/zone=z$i" --v="${KUBELET_V:-2}"; }
 containerd() { daemon "$n.containerd" /usr/bin/containerd --config "$D/containerd.toml"
   until in_node ctr -a $C version >/dev/null 2>&1; do sleep 0.05; done; }
+# Without power there would be no loop devices, but the kernel goes on. Those of block volumes
+# have to be freed from the top: the kubelet puts one over each as a lock, which nobody frees.
+images() { in_node find /var/lib/hostpath-csi -maxdepth 3 -path '*/images/*' -type f -exec stat -c '%Hd:%Ld %i' {} +; }
+free() { # "MAJOR:MINOR INODE": the loop devices over that file, and those over these
+  local loop device inode
+  losetup -nlO NAME,BACK-MAJ:MIN,BACK-INO | while read -r loop device inode; do
+    [ "$device $inode" = "$1" ] || continue
+    free "$(stat -c '%Hd:%Ld %i' "$loop")"
+    losetup -d "$loop" 2>/dev/null || true # it may have gone with the one over it
+  done; }
 
 configs() {
   cat >"$D/cni/10-e2e.conflist" <<J
@@ -116,11 +126,13 @@ start-containerd) containerd ;;
 stop-containerd) end "$n.containerd" ;;
 stop|kill) # every process whose mount namespace or cgroup is the node's (containers have mount namespaces of their own)
   a=$(pid "$n.anchor") || exit 0; ns=$(readlink "/proc/$a/ns/mnt") || exit 0
+  blocks=$(images || true)
   sig="TERM TERM KILL KILL"; [ "$verb" = stop ] || sig="KILL KILL"
   for s in $sig; do
     found=; for p in /proc/[0-9]*; do
       if [ "$(readlink "$p/ns/mnt" 2>/dev/null)" = "$ns" ] || grep -qs ":/$CGROUP-$n/" "$p/cgroup"; then kill -"$s" "${p#/proc/}" 2>/dev/null && found=1; fi
     done; [ -n "$found" ] || break; sleep 0.5; done
+  while read -r file; do [ -z "$file" ] || free "$file"; done <<<"$blocks"
   rm -f "$RUN/pids/$n".*
   ip -n "$NETNS" link del "veth-$n" 2>/dev/null || true; ip -n "$NETNS" route del "$POD.$i.0/24" 2>/dev/null || true
   for c in $CGROUPS; do for _ in 1 2 3 4 5; do [ -d "/sys/fs/cgroup/$c/$CGROUP-$n" ] || break
