@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"fmt"
 	"os"
 	"path"
 	"regexp"
@@ -140,5 +141,34 @@ func TestTheSchemaTakesEveryConfiguration(t *testing.T) {
 	}
 	if _, err := templates(string(values)); err != nil {
 		t.Error(err)
+	}
+}
+
+// An upgrade takes effect: pods read their environment when they start, and the rest of the
+// configuration while they run.
+func TestPodsAreReplacedForWhatTheyReadAtTheirStart(t *testing.T) {
+	sums := func(values string) (all []string) {
+		t.Helper()
+		objects, err := chart(values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range byKind(objects, "StatefulSet", "DaemonSet") {
+			all = append(all, fmt.Sprint(at(o, "spec", "template", "metadata", "annotations", restartAnnotation)))
+		}
+		return all
+	}
+	before := sums("")
+	if len(before) != 2 || before[0] != before[1] || len(before[0]) != 64 {
+		t.Fatalf("the pods are annotated with %q", before)
+	}
+	for values, another := range map[string]bool{
+		`{environment: {HOSTPATH_CSI_MAX_VOLUMES: "5"}}`: true,
+		`{log: {verbosity: 4}}`:                          true,
+		`{config: {apiVersion: hostpath-csi.dev/v1alpha1, kind: Configuration, pools: [{name: other, path: /srv/other}]}}`: false,
+	} {
+		if after := sums(values); (after[0] != before[0]) != another || after[0] != after[1] {
+			t.Errorf("with %s the pods are annotated with %q, before with %q", values, after, before)
+		}
 	}
 }

@@ -60,6 +60,10 @@ func compare(t *testing.T, kustomized, charted []object) {
 // helmLabels are those that only the chart gives to its objects, to none of their pods.
 var helmLabels = []string{"app.kubernetes.io/instance", "app.kubernetes.io/managed-by", "app.kubernetes.io/version", "helm.sh/chart"}
 
+// restartAnnotation has pods replaced by an upgrade that changes what they read at their
+// start; with kustomize a person restarts them.
+const restartAnnotation = "checksum/environment"
+
 // ourLabels are those that every object has but a CRD of the chart, which is as
 // controller-gen wrote it.
 var ourLabels = []string{"app.kubernetes.io/name", "app.kubernetes.io/part-of"}
@@ -85,6 +89,13 @@ func comparable(t *testing.T, all []object) map[string]object {
 		}
 		if len(labels) == 0 {
 			delete(metadata, "labels")
+		}
+		if template, _ := at(o, "spec", "template", "metadata").(map[string]any); template != nil {
+			annotations, _ := template["annotations"].(map[string]any)
+			delete(annotations, restartAnnotation)
+			if len(annotations) == 0 {
+				delete(template, "annotations")
+			}
 		}
 		// The order of containers means nothing.
 		byName := func(a, b any) int { return strings.Compare(fmt.Sprint(at(a, "name")), fmt.Sprint(at(b, "name"))) }

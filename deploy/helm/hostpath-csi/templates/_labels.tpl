@@ -32,6 +32,11 @@ helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
       key: log-format
 {{- end -}}
 
+{{/* hostpath-csi.restart: pods are replaced when what they read only at their start is another. */}}
+{{- define "hostpath-csi.restart" -}}
+checksum/environment: {{ dict "environment" .Values.environment "log" .Values.log | toJson | sha256sum }}
+{{- end -}}
+
 {{/* hostpath-csi.sidecar: the container of [root, values, name, port, args, env]. */}}
 {{- define "hostpath-csi.sidecar" -}}
 {{- $root := index . 0 -}}
