@@ -32,6 +32,7 @@ const (
 	DeleteFinalized      Name = "delete.finalized"      // the record is gone
 	PurgeStarted         Name = "purge.started"         // some of the trash is removed
 	PurgeArchived        Name = "purge.archived"        // the directory is in the archive, not synced
+	PurgeScrubbing       Name = "purge.scrubbing"       // some of the contents are overwritten
 	PurgeScrubbed        Name = "purge.scrubbed"        // the contents are overwritten, and nothing is removed
 	EmptyRecorded        Name = "empty.recorded"        // the record asks that the contents go, and all are there
 	EmptySynced          Name = "empty.synced"          // they are gone, durably; the status does not say so
@@ -67,7 +68,7 @@ const (
 // Steps lists every step, for the tests that must reach each of them.
 func Steps() []Name {
 	return []Name{CreateRecorded, CreateMade, CreateLabelled, CreateSynced, CreateCommitting, CreateCommitted,
-		CreatePlaced, AdoptLabelled, AdoptHeld, OrphanRenamed, ClaimsMade, ClaimsPruned, DeleteRecorded, DeleteDoomed, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, PurgeArchived, PurgeScrubbed, EmptyRecorded, EmptySynced, ExpandRecorded,
+		CreatePlaced, AdoptLabelled, AdoptHeld, OrphanRenamed, ClaimsMade, ClaimsPruned, DeleteRecorded, DeleteDoomed, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, PurgeArchived, PurgeScrubbing, PurgeScrubbed, EmptyRecorded, EmptySynced, ExpandRecorded,
 		ExpandResized, ExpandGrown, ExpandCommitted, PublishChecked, PublishAttached, PublishMounted, UnpublishDetach, UnpublishFreed, UnpublishRemoved, EphemeralMade, EphemeralUnpublished,
 		SnapshotRecorded, SnapshotCopying, SnapshotCommitting, SnapshotCommitted, SnapshotPlaced,
 		StoreCommitted, PoolMarked, DiskAllocated, DiskClaimed, DiskFormatted, DiskPlaced, DiskAttached, DiskMounted, DiskExtended, DiskGrown}

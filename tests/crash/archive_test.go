@@ -11,7 +11,7 @@ import (
 )
 
 // archiveSteps are those that only volumes with onDelete archive or scrub come to.
-var archiveSteps = []crash.Name{crash.DeleteDoomed, crash.PurgeArchived, crash.PurgeScrubbed}
+var archiveSteps = []crash.Name{crash.DeleteDoomed, crash.PurgeArchived, crash.PurgeScrubbing, crash.PurgeScrubbed}
 
 // TestKilledWhileADeletedVolumeIsArchived kills the driver in a deletion. Once it was
 // answered, the volume is in the archive, whole and once; before, it is a volume.
@@ -45,11 +45,12 @@ func TestKilledWhileADeletedVolumeIsArchived(t *testing.T) {
 
 // TestKilledWhileADeletedVolumeIsScrubbed kills the driver in a deletion: nothing is left.
 func TestKilledWhileADeletedVolumeIsScrubbed(t *testing.T) {
-	for _, at := range []crash.Name{crash.DeleteDoomed, crash.DeleteRenamed, crash.PurgeScrubbed, crash.PurgeStarted} {
-		t.Run(string(at), func(t *testing.T) {
+	for _, at := range append(names(crash.DeleteRecorded, crash.DeleteDoomed, crash.DeleteRenamed, crash.DeleteCommitted, crash.DeleteSynced, crash.DeleteFinalized,
+		crash.PurgeScrubbing, crash.PurgeScrubbed, crash.PurgeStarted), nth(crash.PurgeScrubbing, 7), nth(crash.PurgeStarted, 7)) {
+		t.Run(at, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			v := w.killedDeleting(t, "scrub", string(at))
+			v := w.killedDeleting(t, "scrub", at)
 			w.must(t, v, "delete")
 			w.check(t)
 			if _, err := os.Lstat(filepath.Join(w.d.PoolDir(), "archive")); !os.IsNotExist(err) {

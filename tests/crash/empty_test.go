@@ -15,21 +15,25 @@ var emptySteps = []crash.Name{crash.EmptyRecorded, crash.EmptySynced}
 // TestKilledWhileAVolumeIsEmptied kills the driver while it removes what a claim has left in
 // its volume. The next goes on until it is gone, and removes nothing of what comes later.
 func TestKilledWhileAVolumeIsEmptied(t *testing.T) {
-	for _, block := range []bool{false, true} {
-		steps := names(crash.EmptyRecorded, crash.EmptySynced)
-		what := " of a block volume"
-		if !block {
-			steps = append(steps, string(crash.PurgeStarted), nth(crash.PurgeStarted, 7))
-			what = ""
-		}
-		for _, at := range steps {
-			t.Run(at+what, func(t *testing.T) {
+	for _, c := range []struct {
+		what, onDelete string
+		block          bool
+		at             []string
+	}{
+		{at: append(names(crash.EmptyRecorded, crash.EmptySynced, crash.PurgeStarted), nth(crash.PurgeStarted, 7))},
+		{what: " that is overwritten first", onDelete: "scrub", at: append(names(crash.PurgeScrubbing, crash.PurgeStarted, crash.EmptySynced), nth(crash.PurgeScrubbing, 7))},
+		{what: " of a block volume", block: true, at: names(crash.EmptyRecorded, crash.EmptySynced)},
+		{what: " of a block volume that is overwritten first", block: true, onDelete: "scrub", at: names(crash.EmptyRecorded, crash.EmptySynced)},
+	} {
+		for _, at := range c.at {
+			t.Run(at+c.what, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
 				w.start(t)
 				free := w.free(t)
 				bystander, v := w.volume("bystander"), w.volume("victim")
-				bystander.block, v.block = block, block
+				bystander.block, v.block = c.block, c.block
+				v.onDelete = c.onDelete
 				w.must(t, bystander, "create", "publish", "write")
 				w.must(t, v, "create", "publish", "write", "expand", "unpublish")
 				w.d.Kill()

@@ -62,7 +62,7 @@ var operations = map[string]func(v *volume, d *process.Driver) error{
 		v.exists = maybe
 		create := func(name string, bytes int64) (string, error) { return d.CreateWith(name, bytes, v.parameters()) }
 		if v.block {
-			create = d.CreateBlock
+			create = func(name string, bytes int64) (string, error) { return d.CreateBlockWith(name, bytes, v.parameters()) }
 		}
 		if v.from != nil {
 			create = func(name string, bytes int64) (string, error) { return d.Copy(name, bytes, v.block, v.from) }

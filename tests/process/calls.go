@@ -82,9 +82,15 @@ func (d *Driver) CreateWith(name string, bytes int64, parameters map[string]stri
 
 // CreateBlock makes a block volume and returns its ID.
 func (d *Driver) CreateBlock(name string, bytes int64) (id string, err error) {
+	return d.CreateBlockWith(name, bytes, nil)
+}
+
+// CreateBlockWith makes a block volume with parameters and returns its ID.
+func (d *Driver) CreateBlockWith(name string, bytes int64, parameters map[string]string) (id string, err error) {
 	ctx, cancel := callContext()
 	defer cancel()
 	req := CreateRequest(name, bytes)
+	req.Parameters = parameters
 	req.VolumeCapabilities = []*csi.VolumeCapability{BlockCapability(SingleWriter)}
 	resp, err := d.CreateVolume(ctx, req)
 	return resp.GetVolume().GetVolumeId(), err

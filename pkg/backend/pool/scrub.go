@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/hostpath-csi/hostpath-csi/pkg/crash"
 )
 
 // scrubChunk is how much is overwritten at a time.
@@ -91,6 +93,7 @@ func (s *scrub) file(dirfd int, name string) error {
 		return err
 	}
 	s.progress(1)
+	crash.Step(crash.PurgeScrubbing)
 	return nil
 }
 
