@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -10,11 +9,6 @@ import (
 	"github.com/container-storage-interface/spec/lib/go/csi"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/agent"
@@ -70,12 +64,8 @@ func (o *adoptOptions) parse(directory string) (where agent.PoolOptions, within 
 	if o.name == "" {
 		return where, "", 0, nil, errors.New("--name is missing: it takes the volume's name, such as db")
 	}
-	if o.claim != "" {
-		namespace, name, ok := strings.Cut(o.claim, "/")
-		if !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
-			return where, "", 0, nil, fmt.Errorf("--claim is %s; it takes NAMESPACE/NAME", state.Quote(o.claim))
-		}
-		claim = &state.Claim{Namespace: namespace, Name: name}
+	if claim, err = parseClaim(o.claim); err != nil {
+		return where, "", 0, nil, err
 	}
 	if !filepath.IsAbs(directory) {
 		return where, "", 0, nil, fmt.Errorf("got %s; it takes the absolute path of a directory in a pool", state.Quote(directory))
@@ -90,6 +80,18 @@ func (o *adoptOptions) parse(directory string) (where agent.PoolOptions, within 
 		}
 	}
 	return where, "", 0, nil, fmt.Errorf("%s lies in none of the pools: move it into one, on its filesystem", state.Quote(directory))
+}
+
+// parseClaim reads the flag --claim; nil: it is not given.
+func parseClaim(flag string) (*state.Claim, error) {
+	namespace, name, ok := strings.Cut(flag, "/")
+	switch {
+	case flag == "":
+		return nil, nil
+	case !ok || namespace == "" || name == "" || strings.Contains(name, "/"):
+		return nil, fmt.Errorf("--claim is %s; it takes NAMESPACE/NAME", state.Quote(flag))
+	}
+	return &state.Claim{Namespace: namespace, Name: name}, nil
 }
 
 func (o *adoptOptions) run(cmd *cobra.Command, directory string) error {
@@ -108,36 +110,16 @@ func (o *adoptOptions) run(cmd *cobra.Command, directory string) error {
 	if claim != nil {
 		request.Parameters["csi.storage.k8s.io/pvc/namespace"], request.Parameters["csi.storage.k8s.io/pvc/name"] = claim.Namespace, claim.Name
 	}
-	v, err := o.ask(contextOf(cmd), within, request)
+	v, err := createVolume(contextOf(cmd), o.endpoint, driver.AdoptHeader, within, request, "kubectl hostpath adopt")
 	if err != nil {
 		return fmt.Errorf("adopting %s: %w", state.Quote(directory), err)
 	}
 	out := cmd.OutOrStdout()
 	if o.output == show.AsJSON || o.output == show.AsYAML {
 		node := v.GetAccessibleTopology()[0].GetSegments()[driver.TopologyKey]
-		return o.print(out, show.PersistentVolumeOf(driver.Name, driver.TopologyKey, v.GetVolumeId(), node, v.GetCapacityBytes(), claim), nil)
+		return o.print(out, show.PersistentVolumeOf(driver.Name, driver.TopologyKey, v.GetVolumeId(), node, v.GetCapacityBytes(), state.MountAccess, claim), nil)
 	}
 	_, err = fmt.Fprintf(out, "%s is volume %s of pool %s, %s, at %s\n", state.Quote(directory), show.Name(v.GetVolumeId()), show.Name(where.Name),
 		humanize.IBytes(uint64(v.GetCapacityBytes())), show.Name(filepath.Join(where.Path, "volumes", v.GetVolumeId())))
 	return err
-}
-
-// ask has the running driver make the volume.
-func (o *adoptOptions) ask(ctx context.Context, within string, request *csi.CreateVolumeRequest) (*csi.Volume, error) {
-	conn, err := grpc.NewClient(o.endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return nil, fmt.Errorf("--endpoint is %s: %w", state.Quote(o.endpoint), err)
-	}
-	defer conn.Close()
-	resp, err := csi.NewControllerClient(conn).CreateVolume(metadata.AppendToOutgoingContext(ctx, driver.AdoptHeader, within), request)
-	switch s, _ := status.FromError(err); {
-	case err == nil:
-		return resp.GetVolume(), nil
-	case s.Code() == codes.Unavailable:
-		return nil, notAnswering(o.endpoint, s)
-	case s.Code() == codes.Unimplemented:
-		return nil, fmt.Errorf("what answers at %s is a node's part of a cluster's driver: use kubectl hostpath adopt", o.endpoint)
-	default:
-		return nil, errors.New(s.Message())
-	}
 }

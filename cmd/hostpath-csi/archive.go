@@ -8,7 +8,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/agent"
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
+	"github.com/hostpath-csi/hostpath-csi/pkg/driver"
 	"github.com/hostpath-csi/hostpath-csi/pkg/inspect"
 	"github.com/hostpath-csi/hostpath-csi/pkg/show"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -42,7 +44,7 @@ func newArchiveListCommand() *cobra.Command {
 					shown := show.Archived{Name: a.Name, Pool: p.Name, Path: filepath.Join(p.Path, pool.ArchiveDir, a.Name)}
 					if v := a.Volume; v != nil {
 						shown.VolumeID, shown.Claim, shown.DeletedAt = v.ID, v.Spec.Claim, &a.DeletedAt
-						shown.AccessType, shown.CapacityBytes = v.Spec.AccessType, v.Spec.CapacityBytes
+						shown.AccessType, shown.CapacityBytes, shown.Spec = v.Spec.AccessType, v.Spec.CapacityBytes, &v.Spec
 					}
 					list.Archived = append(list.Archived, shown)
 				}
@@ -57,49 +59,29 @@ func newArchiveListCommand() *cobra.Command {
 	return cmd
 }
 
-func newArchiveRestoreCommand() *cobra.Command {
-	o := newMachineOptions()
-	cmd := &cobra.Command{
-		Use:   "restore NAME",
-		Short: "Bring a deleted volume back to its place",
-		Long: `Move a volume from the archive to its place, with its contents and its record. It becomes a
-volume of the driver again with 'hostpath-csi recover', which the driver has to be
-stopped for. It is refused while another volume has that ID.
-
-Where records are in Kubernetes, 'kubectl hostpath archive restore' does it instead.`,
-		Example: `  hostpath-csi archive restore shop_data-db-0.2026-03-01.6f1e2d1c --pool default=/var/lib/hostpath-csi/pool`,
-		Args:    cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			return o.inArchive(names[0], func(po agent.PoolOptions, p *pool.Pool) error {
-				path, v, err := p.Unarchive(names[0])
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(cmd.OutOrStdout(), "volume %s is at %s again; to have it served, stop the driver, and run\n  hostpath-csi recover --state-dir STATE --pool %s\n",
-					show.Name(v.ID), show.Name(filepath.Join(po.Path, path)), show.Name(po.Name+"="+po.Path))
-				return err
-			})
-		},
-	}
-	o.addFlags(cmd)
-	cmd.ValidArgsFunction = o.completeArchive
-	return cmd
-}
-
 func newArchivePurgeCommand() *cobra.Command {
-	o := newMachineOptions()
+	o, endpoint := newMachineOptions(), ""
 	cmd := &cobra.Command{
 		Use:   "purge NAME...",
 		Short: "Remove deleted volumes from the archive, for good",
-		Long: `Remove volumes from the archive. They are moved to the trash, which a running driver
-empties within a minute, and a stopped one when it starts. There is no way back.`,
+		Long: `Remove volumes from the archive. The running driver does it, asked at --endpoint, where only
+root may ask: it moves them to the trash, which it empties in the background. There is no way back.`,
 		Example: `  hostpath-csi archive purge shop_data-db-0.2026-03-01.6f1e2d1c --pool default=/var/lib/hostpath-csi/pool`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			conn, err := dial(endpoint)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
 			for _, name := range names {
-				err := o.inArchive(name, func(po agent.PoolOptions, p *pool.Pool) error { return p.Expire(name) })
+				where, _, err := o.inArchive(name)
 				if err != nil {
 					return err
+				}
+				err = driver.PurgeArchived(contextOf(cmd), conn, where.Name+"/"+name)
+				if err := answered(endpoint, err, "has no disk of its own: ask the driver of the volume's node"); err != nil {
+					return fmt.Errorf("purging %s: %w", show.Name(name), err)
 				}
 				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s goes\n", show.Name(name)); err != nil {
 					return err
@@ -109,51 +91,52 @@ empties within a minute, and a stopped one when it starts. There is no way back.
 		},
 	}
 	o.addFlags(cmd)
+	addEndpointFlag(cmd, &endpoint)
 	cmd.ValidArgsFunction = o.completeArchive
 	return cmd
 }
 
-// inArchive opens the pool that has a name in its archive.
-func (o *machineOptions) inArchive(name string, do func(agent.PoolOptions, *pool.Pool) error) error {
-	chosen, err := o.choose()
-	if err != nil {
-		return err
-	}
-	var where []agent.PoolOptions
-	for _, c := range chosen {
-		has, err := archiveHas(c.Path, name)
-		if err != nil {
-			return err
-		}
-		if has {
-			where = append(where, c)
-		}
-	}
-	switch {
-	case len(where) == 0:
-		return fmt.Errorf("the archive has no %s: hostpath-csi archive ls lists it", state.Quote(name))
-	case len(where) > 1:
-		return fmt.Errorf("%s is in the archives of pools %s and %s: name one of them with --pool", state.Quote(name), where[0].Name, where[1].Name)
-	}
-	p, err := pool.Open(where[0].Path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(do(where[0], p), p.Close())
+// notArchived means that the archives were seen, and lack a name.
+type notArchived struct{ name string }
+
+func (e *notArchived) Error() string {
+	return fmt.Sprintf("the archive has no %s: hostpath-csi archive ls lists it", state.Quote(e.name))
 }
 
-func archiveHas(path, name string) (bool, error) {
-	p, err := pool.Look(path)
+// inArchive returns the pool that has a name in its archive, and the entry.
+func (o *machineOptions) inArchive(name string) (where agent.PoolOptions, entry backend.Archived, err error) {
+	chosen, err := o.choose()
 	if err != nil {
-		return false, err
+		return where, entry, err
 	}
-	all, err := p.Archived()
-	for _, a := range all {
-		if a.Name == name {
-			return true, p.Close()
+	var found []agent.PoolOptions
+	for _, c := range chosen {
+		all, err := archived(c.Path)
+		if err != nil {
+			return where, entry, err
+		}
+		for _, a := range all {
+			if a.Name == name {
+				found, entry = append(found, c), a
+			}
 		}
 	}
-	return false, errors.Join(err, p.Close())
+	switch len(found) {
+	case 0:
+		return where, entry, &notArchived{name}
+	case 1:
+		return found[0], entry, nil
+	}
+	return where, entry, fmt.Errorf("%s is in the archives of pools %s and %s: name one of them with --pool", state.Quote(name), found[0].Name, found[1].Name)
+}
+
+func archived(path string) ([]backend.Archived, error) {
+	p, err := pool.Look(path)
+	if err != nil {
+		return nil, err
+	}
+	all, err := p.Archived()
+	return all, errors.Join(err, p.Close())
 }
 
 // completeArchive completes names in the archive.

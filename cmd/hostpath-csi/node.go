@@ -122,7 +122,7 @@ func (o *nodeRoleOptions) run(ctx context.Context) error {
 	}
 	defer stopTracing()
 	s := driver.NewServer(driver.Options{Version: version, Tracing: tracing, Healthy: store.Healthy, Records: store.Volumes(),
-		Nodes: store.Nodes(), Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes, Ephemeral: store.Volumes(), Orphans: a})
+		Nodes: store.Nodes(), Defaults: defaults, NodeID: o.nodeID, Disk: a, Mounts: mounts, MaxVolumes: o.maxVolumes, Ephemeral: store.Volumes(), Orphans: a, Archive: a})
 	background.Go(func() { s.EndAbandoned(ctx) })
 	klog.InfoS("Starting", "role", "node", "node", o.nodeID, "version", version, "store", store.UUID(),
 		"publishes", mounts.Len(), "startup", time.Since(began).Round(time.Millisecond))

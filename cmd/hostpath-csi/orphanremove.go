@@ -4,19 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/driver"
 	"github.com/hostpath-csi/hostpath-csi/pkg/inspect"
 	"github.com/hostpath-csi/hostpath-csi/pkg/show"
-	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
 // orphanRemoval are the flags of orphans remove.
@@ -76,9 +70,9 @@ func (o *orphanRemoval) run(cmd *cobra.Command, orphans []string) error {
 			return err
 		}
 	}
-	conn, err := grpc.NewClient(o.endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := dial(o.endpoint)
 	if err != nil {
-		return fmt.Errorf("--endpoint is %s: %w", state.Quote(o.endpoint), err)
+		return err
 	}
 	defer conn.Close()
 	var failed []error
@@ -96,37 +90,8 @@ func (o *orphanRemoval) run(cmd *cobra.Command, orphans []string) error {
 
 func (o *orphanRemoval) remove(ctx context.Context, conn *grpc.ClientConn, orphan string) error {
 	err := driver.RemoveOrphan(ctx, conn, orphan)
-	switch s, _ := status.FromError(err); {
-	case err == nil:
-		return nil
-	case s.Code() == codes.Unavailable:
-		return notAnswering(o.endpoint, s)
-	case s.Code() == codes.Unimplemented:
-		return fmt.Errorf("what answers at %s has no disk of its own: ask the driver of the orphan's node", o.endpoint)
-	default:
-		return fmt.Errorf("removing %s: %s", show.Name(orphan), s.Message())
+	if err = answered(o.endpoint, err, "has no disk of its own: ask the driver of the orphan's node"); err != nil {
+		err = fmt.Errorf("removing %s: %w", show.Name(orphan), err)
 	}
-}
-
-func notAnswering(endpoint string, s *status.Status) error {
-	return fmt.Errorf("the driver does not answer at %s: start it, or name its socket with --endpoint: %s", endpoint, s.Message())
-}
-
-// The sockets of the roles that have a disk.
-const (
-	standaloneEndpoint = "unix:///run/hostpath-csi/csi.sock"
-	nodeEndpoint       = "unix:///var/lib/kubelet/plugins/hostpath-csi.dev/csi.sock"
-)
-
-// addEndpointFlag adds that of commands which ask the driver: in the node plugin's container
-// there is one socket only.
-func addEndpointFlag(cmd *cobra.Command, endpoint *string) {
-	there := standaloneEndpoint
-	for _, e := range []string{standaloneEndpoint, nodeEndpoint} {
-		if st, err := os.Lstat(strings.TrimPrefix(e, "unix://")); err == nil && st.Mode().Type() == os.ModeSocket {
-			there = e
-			break
-		}
-	}
-	cmd.Flags().StringVar(endpoint, "endpoint", there, "socket of the driver")
+	return err
 }

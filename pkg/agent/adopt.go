@@ -7,10 +7,11 @@ import (
 	"strings"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
-// adopt builds a volume out of a directory that is in the pool already: see package
+// adopt builds a volume out of what is in the pool already: see package
 // backend for the order of its durable steps.
 func (a *Agent) adopt(ctx context.Context, p *nodePool, b backend.Backend, v state.Volume) error {
 	end, err := p.takeTurn(ctx)
@@ -18,7 +19,12 @@ func (a *Agent) adopt(ctx context.Context, p *nodePool, b backend.Backend, v sta
 		return err
 	}
 	defer end()
-	return b.Adopt(ctx, v, func(there *state.Meta) error { return a.isOrphan(ctx, v, there) })
+	return b.Adopt(ctx, v, func(there *state.Meta) error {
+		if name, ok := pool.ArchivedName(v.Spec.Adopt); ok {
+			return a.becomesNone(ctx, name, there)
+		}
+		return a.isOrphan(ctx, v, there)
+	})
 }
 
 // isOrphan returns nil if what is at v.Spec.Adopt belongs to no other volume: not to that

@@ -39,7 +39,7 @@ func (a *Agent) dispose(ctx context.Context, p *nodePool, b backend.Backend, ent
 }
 
 // expire moves to the trash what has been in the archive for as long as it is kept.
-func (p *nodePool) expire(b backend.Backend) {
+func (a *Agent) expire(ctx context.Context, p *nodePool, b backend.Backend) {
 	keep := p.options().ArchiveRetention
 	if keep == 0 {
 		return
@@ -53,7 +53,11 @@ func (p *nodePool) expire(b backend.Backend) {
 		if entry.Volume == nil || time.Since(entry.DeletedAt) < keep {
 			continue
 		}
-		if err := b.Expire(entry.Name); err != nil {
+		err := b.Expire(entry.Name, func(heir *state.Meta) error { return a.becomesNone(ctx, entry.Name, heir) })
+		if reason := state.ReasonOf(err); reason == state.AlreadyExists || reason == state.NotFound { // it comes back, or did
+			continue
+		}
+		if err != nil {
 			klog.ErrorS(err, "Removing a volume from the archive failed; it will be tried again", "pool", p.o.Name, "entry", entry.Name)
 			continue
 		}
@@ -64,20 +68,21 @@ func (p *nodePool) expire(b backend.Backend) {
 // countArchive puts what the archive may take into the account, so that it is not
 // promised again.
 func (p *nodePool) countArchive(b backend.Backend) {
+	p.archiveMu.Lock()
+	defer p.archiveMu.Unlock()
 	all, err := b.Archived()
 	if err != nil {
 		klog.ErrorS(err, "The archive cannot be read", "pool", p.o.Name)
 		return
 	}
-	var bytes int64
-	for _, entry := range all {
-		if entry.Volume != nil {
-			bytes += max(0, entry.Volume.Spec.CapacityBytes)
-		}
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.archived = bytes
+	p.archived = 0
+	for _, entry := range all {
+		if _, leaving := p.leaving[entry.Name]; entry.Volume != nil && !leaving {
+			p.archived += max(0, entry.Volume.Spec.CapacityBytes)
+		}
+	}
 }
 
 // checkOnDelete refuses a volume whose end this filesystem cannot bring about.

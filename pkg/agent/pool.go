@@ -31,13 +31,19 @@ type nodePool struct {
 	refused   error // why b is nil
 	gone      error // why a pool in use cannot be used now
 	allocated int64 // bytes promised to volumes and snapshots, those being built included
-	archived  int64 // bytes that volumes in the archive may take
+	archived  int64 // bytes that volumes in the archive may take, but for those that are leaving
 	volumes   int   // of them, those that are Ready
 	snapshots int   // that are Ready
 	orphans   []string
 	backlog   int    // entries of .trash that wait for their removal
 	readOnly  bool   // the pool's own disk takes no writes any more
 	draining  string // why the pool takes no new volumes and is to go; "": it stays
+	// leaving holds, by their names in the archive, the IDs of the volumes that come back from
+	// there. Their bytes are in allocated.
+	leaving map[string]string
+	// archiveMu is held, before mu, while the archive is counted and while what is in it is
+	// to leave, or stays: it must not be counted as it was before.
+	archiveMu sync.Mutex
 	// unfinished are the volumes and snapshots that the scan found in the midst of something.
 	unfinished, unfinishedSnapshots []string
 
@@ -48,7 +54,7 @@ type nodePool struct {
 
 func newPool(o PoolOptions) *nodePool {
 	o.Overcommit = overcommitOf(o)
-	return &nodePool{o: o, copying: make(chan struct{}, parallelCopies), purgeWanted: make(chan struct{}, 1), held: map[string]struct{}{},
+	return &nodePool{o: o, copying: make(chan struct{}, parallelCopies), purgeWanted: make(chan struct{}, 1), held: map[string]struct{}{}, leaving: map[string]string{},
 		refused: state.Errorf(state.NotReady, "pool %s was not looked at yet", o.Name)}
 }
 

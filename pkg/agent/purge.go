@@ -82,7 +82,7 @@ func (a *Agent) purgeOnce(ctx context.Context, p *nodePool) {
 	if b == nil {
 		return
 	}
-	p.expire(b)
+	a.expire(ctx, p, b)
 	entries, err := b.Trash(ctx)
 	if err != nil {
 		klog.ErrorS(err, "Listing the trash failed", "pool", p.o.Name)

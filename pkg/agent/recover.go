@@ -197,7 +197,7 @@ func (o *RecoverOptions) entry(ctx context.Context, b backend.Backend, poolName,
 			f.Outcome = Known
 			return f, nil
 		case v.Status.Phase == state.Deleting:
-			// An earlier life, whose end was answered; this one came back from the archive.
+			// An earlier life, whose end was answered.
 			if err := o.Volumes.Finalize(ctx, v.ID, v.UID); err != nil {
 				return f, err
 			}

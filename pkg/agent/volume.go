@@ -7,6 +7,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
+	"github.com/hostpath-csi/hostpath-csi/pkg/backend/pool"
 	"github.com/hostpath-csi/hostpath-csi/pkg/crash"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
@@ -89,6 +90,10 @@ func (a *Agent) create(ctx context.Context, v state.Volume) error {
 	if v.Spec.Adopt != "" {
 		p.noOrphan(v.Spec.Adopt)
 	}
+	if name, ok := pool.ArchivedName(v.Spec.Adopt); ok && placeErr == nil {
+		p.left(name)
+		klog.InfoS("A volume came back from the archive", "volumeID", v.ID, "pool", v.Spec.Pool, "entry", name)
+	}
 	a.report.soon()
 	if placeErr != nil {
 		// It is there nevertheless: Backend.Open finds it where it was built.
@@ -110,10 +115,9 @@ func (a *Agent) build(ctx context.Context, v state.Volume) (_ state.Volume, b ba
 	if err = checkOnDelete(v, b.Features()); err != nil {
 		return v, nil, nil, err
 	}
-	if err = p.reserve(ctx, b, v.Spec.CapacityBytes, v.Spec.Adopt != ""); err != nil {
+	if release, err = a.promise(ctx, p, b, v); err != nil {
 		return v, nil, nil, err
 	}
-	release = func() { p.release(v.Spec.CapacityBytes) }
 	if v, err = a.identify(ctx, b, v); err != nil {
 		release()
 		return v, nil, nil, err

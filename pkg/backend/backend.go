@@ -92,6 +92,23 @@
 //	Place     the directory is renamed to volumes/ID, unless it is there. Not synced: the start-up
 //	          scan calls Place for a Ready record that is in neither place
 //
+// # Deleted volumes that come back
+//
+// What is in the archive becomes a volume again by the same steps, with archive/NAME as what is
+// adopted: a directory, or an image. It is not copied, and is not in the archive any more then. Until
+// the volume is Ready, the archive's entry goes on saying whose it was:
+//
+//	Adopt     the volume that it is to become is written beside what was to become of it (its
+//	          fate), and synced. A crash: it is in the archive, and Discard, or the next who wants
+//	          it, takes that off. It is not removed from the archive while that volume has a record
+//	          its files become files of the volume's project, and that is limited. All is synced
+//	(store)   the record is committed as Ready
+//	Place     the volume's record is written on it, in the place of the old one, and synced; it is
+//	          renamed to the volume's place. Not synced: the start-up scan does it again
+//
+// Expire, the end of what is in the archive, is refused by that; it writes what is to become of it in
+// the trash, syncs that, renames it there, and syncs both directories.
+//
 // # What belongs to nobody
 //
 // What lies where volumes and snapshots do, and no record speaks of, is an orphan. It is removed only
@@ -256,10 +273,11 @@ type Backend interface {
 	// those of from, unless v.Spec.Source says otherwise. progress, which may be nil, is
 	// told now and then what is done.
 	BuildFrom(ctx context.Context, v state.Volume, from *os.File, progress func(state.Progress)) error
-	// Adopt is Build for a volume that is made of the directory at v.Spec.Adopt. own tells
-	// whether that may be taken, given the names of the record that it carries (nil: none):
-	// it is called while nothing else of the pool is adopted. OutOfRange if the directory takes
-	// more than the volume is to have.
+	// Adopt is Build for a volume that is made of what is at v.Spec.Adopt: a directory, or an
+	// entry of the archive. own tells whether that may be taken, given the names of the record that
+	// it carries or, in the archive, of the volume that it was to become (nil: none): it is called
+	// while nothing else of the pool is adopted. OutOfRange if a directory takes more than
+	// the volume is to have.
 	Adopt(ctx context.Context, v state.Volume, own func(there *state.Meta) error) error
 	// Snapshot makes, under .tmp and durably, a snapshot of from, an opened volume.
 	// It is placed, opened and discarded as a volume is.
@@ -311,12 +329,15 @@ type Backend interface {
 	// Scrub overwrites the contents of an entry of .trash, durably; it may be called
 	// again after it was cut short. progress is told as with Purge.
 	Scrub(ctx context.Context, entry string, progress func(inodes int)) error
-	// Archived lists the archive; Expire moves what is in it to .trash, to be removed.
+	// Archived lists the archive.
 	Archived() ([]Archived, error)
 	// OpenArchived opens, with O_PATH, an entry of the archive that was a volume; NotFound if
 	// there is none. The caller closes it.
 	OpenArchived(name string) (OpenArchived, error)
-	Expire(name string) error
+	// Expire moves an entry of the archive to .trash, durably, to be removed. own tells whether
+	// it is to become no volume, given the names of the last that was to: it is called if there
+	// is one, and while nothing of the pool is adopted. NotFound if there is no such entry.
+	Expire(name string, own func(heir *state.Meta) error) error
 
 	// Prune is for the start: it removes the directories of claims/ that are empty.
 	Prune(ctx context.Context) error

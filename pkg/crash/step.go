@@ -23,6 +23,9 @@ const (
 	ClaimsPruned         Name = "claims.pruned"         // a volume has left its place, and the last directory on the way is gone
 	AdoptLabelled        Name = "adopt.labelled"        // an existing directory carries the record of the volume that it is to become
 	AdoptHeld            Name = "adopt.held"            // it has its limit, not synced
+	RestoreLabelled      Name = "restore.labelled"      // the record is Ready and on what was archived, which is in the archive still
+	ExpireDoomed         Name = "expire.doomed"         // an entry of the archive says that it is to be removed, and is in its place
+	ExpireRenamed        Name = "expire.renamed"        // it is in .trash, not synced
 	OrphanRenamed        Name = "orphan.renamed"        // an orphan is in .trash, not synced, and nobody was answered
 	DeleteRecorded       Name = "delete.recorded"       // the record says that it shall go
 	DeleteDoomed         Name = "delete.doomed"         // the directory says what is to become of it in .trash, and is in its place
@@ -68,7 +71,7 @@ const (
 // Steps lists every step, for the tests that must reach each of them.
 func Steps() []Name {
 	return []Name{CreateRecorded, CreateMade, CreateLabelled, CreateSynced, CreateCommitting, CreateCommitted,
-		CreatePlaced, AdoptLabelled, AdoptHeld, OrphanRenamed, ClaimsMade, ClaimsPruned, DeleteRecorded, DeleteDoomed, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, PurgeArchived, PurgeScrubbing, PurgeScrubbed, EmptyRecorded, EmptySynced, ExpandRecorded,
+		CreatePlaced, AdoptLabelled, AdoptHeld, RestoreLabelled, ExpireDoomed, ExpireRenamed, OrphanRenamed, ClaimsMade, ClaimsPruned, DeleteRecorded, DeleteDoomed, DeleteRenamed, DeleteCommitted, DeleteSynced, DeleteFinalized, PurgeStarted, PurgeArchived, PurgeScrubbing, PurgeScrubbed, EmptyRecorded, EmptySynced, ExpandRecorded,
 		ExpandResized, ExpandGrown, ExpandCommitted, PublishChecked, PublishAttached, PublishMounted, UnpublishDetach, UnpublishFreed, UnpublishRemoved, EphemeralMade, EphemeralUnpublished,
 		SnapshotRecorded, SnapshotCopying, SnapshotCommitting, SnapshotCommitted, SnapshotPlaced,
 		StoreCommitted, PoolMarked, DiskAllocated, DiskClaimed, DiskFormatted, DiskPlaced, DiskAttached, DiskMounted, DiskExtended, DiskGrown}

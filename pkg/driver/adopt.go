@@ -8,10 +8,11 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
-// AdoptHeader is the gRPC metadata of a CreateVolume call that makes the volume of a directory
-// which is in the pool already: its path, relative to the pool (see state.VolumeSpec.Adopt).
+// AdoptHeader is the gRPC metadata of a CreateVolume call that makes the volume of what is in the
+// pool already, a directory or an entry of the archive: its path, relative to the pool (see
+// state.VolumeSpec.Adopt).
 //
-// It is what `hostpath-csi adopt` asks the driver on its machine for. It is no parameter, since
+// It is what `hostpath-csi adopt` and `archive restore` ask the driver on their machine for. It is no parameter, since
 // those are written by whoever makes a StorageClass, and passed on for every claim; no CO sends
 // metadata of its own. Only root may connect to the socket.
 const AdoptHeader = "hostpath-csi-adopt-bin"
@@ -27,8 +28,6 @@ func (c *controller) adopted(ctx context.Context, w wanted) (string, error) {
 		return "", state.Errorf(state.Invalid, "adopt: this controller has no disk of its own: use kubectl hostpath adopt")
 	case len(given) > 1 || given[0] == "":
 		return "", state.Errorf(state.Invalid, "adopt: it takes one path")
-	case w.kind != state.MountAccess:
-		return "", state.Errorf(state.Invalid, "adopt: a block volume cannot be made of a directory")
 	case w.source != nil:
 		return "", state.Errorf(state.Invalid, "adopt: volume_content_source is given, too; it takes one of them")
 	}

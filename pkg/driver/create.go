@@ -47,6 +47,9 @@ func (c *controller) CreateVolume(ctx context.Context, req *csi.CreateVolumeRequ
 	if want.source != nil && c.snapshots == nil {
 		return nil, state.Errorf(state.Invalid, "volume_content_source: this driver makes no volumes from others")
 	}
+	if want.source, err = c.copied(ctx, want); err != nil {
+		return nil, err
+	}
 	v, err := c.make(ctx, want)
 	if err != nil {
 		return nil, err
@@ -161,7 +164,7 @@ func (c *controller) findOrDeclare(ctx context.Context, want wanted) (state.Volu
 // specify chooses the place of a new volume. It does not promise the room there:
 // that is for the agent, which alone knows it exactly.
 func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec, error) {
-	if want.source != nil {
+	if want.source != nil && want.source.Kind != state.FromArchive { // of which the agent knows
 		return c.specifyCopy(ctx, want)
 	}
 	bytes := want.size.choose()
@@ -291,6 +294,8 @@ func compatible(v state.Volume, want wanted) error {
 		return differs("access type", v.Spec.AccessType, want.kind)
 	case !sameSource(v.Spec.Source, want.source):
 		return differs("volume_content_source", named(v.Spec.Source), named(want.source))
+	case want.adopt != "" && want.adopt != v.Spec.Adopt:
+		return differs("origin", state.Quote(v.Spec.Adopt), state.Quote(want.adopt))
 	case p.Given["pool"] && p.Pool != v.Spec.Pool:
 		return differs("parameter pool", v.Spec.Pool, p.Pool)
 	case p.Given["mode"] && p.Mode != v.Spec.Mode:
@@ -303,8 +308,6 @@ func compatible(v state.Volume, want wanted) error {
 		return differs("parameter provisioning", v.Spec.Provisioning, p.Provisioning)
 	case p.Given["onDelete"] && p.OnDelete != v.Spec.OnDelete:
 		return differs("parameter onDelete", v.Spec.OnDelete, p.OnDelete)
-	case want.adopt != "" && want.adopt != v.Spec.Adopt:
-		return differs("directory that it was made of", state.Quote(v.Spec.Adopt), state.Quote(want.adopt))
 	case p.Given["pathTemplate"] && want.path != v.Spec.Path:
 		return differs("parameter pathTemplate", state.Quote(v.Spec.Path), state.Quote(want.path))
 	case !allowed(v.Spec.Node, want.topology):

@@ -94,6 +94,8 @@ type Options struct {
 	Ephemeral state.DesiredVolumes
 	// Orphans removes what lies in the node's pools and is nobody's; nil: it is not served.
 	Orphans Orphans
+	// Archive removes what the archives of the node's pools hold; nil: it is not served.
+	Archive Archive
 	// MaxVolumes is how many volumes the node may publish; 0: any number.
 	MaxVolumes int64
 }

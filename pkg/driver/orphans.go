@@ -58,13 +58,22 @@ func removeOrphan(orphans any, ctx context.Context, decode func(any) error, inte
 		return nil, err
 	}
 	handle := func(ctx context.Context, req any) (any, error) {
-		pool, path, ok := strings.Cut(string(req.(*wrapperspb.BytesValue).GetValue()), "/")
-		if !ok || pool == "" || path == "" {
-			return nil, state.Errorf(state.Invalid, "got %s; it takes POOL/PATH", state.Quote(string(request.GetValue())))
+		pool, path, err := cutPool(req.(*wrapperspb.BytesValue).GetValue(), "POOL/PATH")
+		if err != nil {
+			return nil, err
 		}
 		return &emptypb.Empty{}, orphans.(Orphans).RemoveOrphan(ctx, pool, path)
 	}
 	return answer(ctx, request, orphans, removeOrphanMethod, intercept, handle)
+}
+
+// cutPool takes apart what names something in a pool.
+func cutPool(given []byte, takes string) (pool, rest string, err error) {
+	pool, rest, ok := strings.Cut(string(given), "/")
+	if !ok || pool == "" || rest == "" {
+		return "", "", state.Errorf(state.Invalid, "got %s; it takes %s", state.Quote(string(given)), takes)
+	}
+	return pool, rest, nil
 }
 
 func answer(ctx context.Context, request, server any, method string, intercept grpc.UnaryServerInterceptor, handle grpc.UnaryHandler) (any, error) {

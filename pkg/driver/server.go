@@ -51,6 +51,9 @@ func NewServer(o Options) *Server {
 	if o.Orphans != nil {
 		s.grpc.RegisterService(&orphansService, o.Orphans)
 	}
+	if o.Archive != nil {
+		s.grpc.RegisterService(&archiveService, o.Archive)
+	}
 	s.probes = grpc.NewServer()
 	for _, g := range []*grpc.Server{s.grpc, s.probes} {
 		healthpb.RegisterHealthServer(g, s.health)

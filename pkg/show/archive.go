@@ -25,6 +25,8 @@ type Archived struct {
 	AccessType    state.AccessType `json:"accessType,omitempty"`
 	CapacityBytes int64            `json:"capacityBytes,omitempty"`
 	DeletedAt     *time.Time       `json:"deletedAt,omitempty"`
+	// Spec is what was wanted of the volume; nil where its record cannot be read.
+	Spec *state.VolumeSpec `json:"spec,omitempty"`
 }
 
 // Table shows the archive as of now.

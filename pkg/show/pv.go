@@ -25,6 +25,7 @@ type persistentVolumeSpec struct {
 	AccessModes                   []string          `json:"accessModes"`
 	PersistentVolumeReclaimPolicy string            `json:"persistentVolumeReclaimPolicy"`
 	StorageClassName              string            `json:"storageClassName"`
+	VolumeMode                    string            `json:"volumeMode,omitempty"`
 	ClaimRef                      *objectName       `json:"claimRef,omitempty"`
 	CSI                           csiSource         `json:"csi"`
 	NodeAffinity                  nodeAffinity      `json:"nodeAffinity"`
@@ -51,13 +52,16 @@ type nodeRequirement struct {
 	Values   []string `json:"values"`
 }
 
-// PersistentVolumeOf returns the PersistentVolume of a mount volume of that many bytes. It
+// PersistentVolumeOf returns the PersistentVolume of a volume of that many bytes. It
 // is kept when its claim is deleted: what was there before the driver is not the driver's to remove.
-func PersistentVolumeOf(driver, topologyKey, id, node string, bytes int64, claim *state.Claim) PersistentVolume {
+func PersistentVolumeOf(driver, topologyKey, id, node string, bytes int64, kind state.AccessType, claim *state.Claim) PersistentVolume {
 	pv := PersistentVolume{APIVersion: "v1", Kind: "PersistentVolume", Metadata: objectName{Name: id}, Spec: persistentVolumeSpec{
 		Capacity: map[string]string{"storage": resource.NewQuantity(bytes, resource.BinarySI).String()}, AccessModes: []string{"ReadWriteOnce"}, PersistentVolumeReclaimPolicy: "Retain",
 		CSI: csiSource{driver, id}}}
 	pv.Spec.NodeAffinity.Required.NodeSelectorTerms = []nodeSelectorTerm{{MatchExpressions: []nodeRequirement{{Key: topologyKey, Operator: "In", Values: []string{node}}}}}
+	if kind == state.BlockAccess {
+		pv.Spec.VolumeMode = "Block"
+	}
 	if claim != nil {
 		pv.Spec.ClaimRef = &objectName{Namespace: claim.Namespace, Name: claim.Name}
 	}

@@ -46,7 +46,7 @@ const (
 type SourceKind string
 
 // The content sources of the CSI spec (VolumeContentSource), and one that no call of CSI has:
-// a deleted volume that is kept, by its name in the archive.
+// a deleted volume that is kept, by its name in the archive, which goes on keeping it.
 const (
 	FromSnapshot SourceKind = "Snapshot"
 	FromVolume   SourceKind = "Volume"
@@ -123,8 +123,9 @@ type VolumeSpec struct {
 	// Path is where a mount volume lies beneath claims/ of its pool, if it is named after
 	// its claim: see PathID. "": its ID names it. It is fixed for the volume's life.
 	Path string `json:"path,omitempty"`
-	// Adopt is the path, relative to the pool, of a directory that becomes the volume with all
-	// that is in it, instead of a new one; "": none.
+	// Adopt is the path, relative to the pool, of what becomes the volume with all that is in
+	// it, instead of a new one: a directory, or archive/NAME, a deleted volume that is kept;
+	// "": nothing.
 	Adopt string `json:"adopt,omitempty"`
 	// Claim is whom the volume was made for, where known.
 	Claim *Claim `json:"claim,omitempty"`

@@ -98,6 +98,11 @@ func powerCut(t *testing.T, stateFS, poolFS filesystem, oneDisk bool) {
 	m.cut(t, "after create under the name of a deleted volume")
 	m.must(t, b, "delete", "create", "delete")
 	m.cut(t, "after two lives in a row")
+	kept := m.volume("kept")
+	kept.onDelete = "archive"
+	m.must(t, kept, "create", "publish", "write", "unpublish", "delete")
+	process.Eventually(t, "it comes back from the archive", func() error { return kept.do(m.d, "restore") })
+	m.cut(t, "after a volume came back from the archive")
 	m.copies(t, "mounted", false)
 	m.copies(t, "block", true)
 	m.many(t, "create")

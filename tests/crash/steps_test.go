@@ -84,6 +84,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 	for _, step := range adoptSteps { // TestKilledWhileADirectoryBecomesAVolume
 		reached[step] = true
 	}
+	for _, step := range append(restoreSteps, expireSteps...) { // TestKilledWhileAVolumeComesBackFromTheArchive, ...IsPurgedFromTheArchive
+		reached[step] = true
+	}
 	for _, step := range orphanSteps { // TestKilledWhileAnOrphanIsRemoved
 		reached[step] = true
 	}

@@ -35,6 +35,7 @@ type volume struct {
 	block     bool   // it is a block volume
 	named     bool   // it is named after its claim
 	onDelete  string // the parameter; "": not given
+	kept      kept   // what its last life left in the archive
 	// from is what it begins as a copy of, and first what it holds then.
 	from  *csi.VolumeContentSource
 	first string
@@ -121,12 +122,16 @@ var operations = map[string]func(v *volume, d *process.Driver) error{
 	},
 	"delete": func(v *volume, d *process.Driver) error {
 		v.exists = maybe
+		if v.onDelete == "archive" && len(v.bytes) > 0 {
+			v.kept = kept{bytes: v.bytes[0], data: v.data}
+		}
 		if err := d.Delete(v.name); err != nil {
 			return err
 		}
 		v.exists, v.data, v.bytes = no, "", nil
 		return nil
 	},
+	"restore": (*volume).restore,
 }
 
 func (v *volume) parameters() map[string]string {

@@ -35,6 +35,9 @@ type world struct {
 // fault of its volumes.
 const unlimited = ",enforcement=none"
 
+// worldBytes is the size of a world's pool.
+const worldBytes = 64 << 20
+
 // newWorld makes a world whose pool is a small filesystem of its own, so that every
 // byte of it can be accounted for.
 func newWorld(t testing.TB) *world {
@@ -44,7 +47,7 @@ func newWorld(t testing.TB) *world {
 	if err := os.Mkdir(pool, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", pool, "tmpfs", 0, "size=64m"); err != nil {
+	if err := syscall.Mount("tmpfs", pool, "tmpfs", 0, fmt.Sprint("size=", worldBytes)); err != nil {
 		t.Fatal(err)
 	}
 	return w

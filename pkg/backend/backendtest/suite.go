@@ -82,12 +82,14 @@ var groups = []group{
 	{tests: orphanTests},
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: limitTests},
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: adoptLimitTests},
+	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: restoreLimitTests},
 	{tests: copyTests},
 	{promised: func(f backend.Features) bool { return f.EnforcesLimits }, tests: copyLimitTests},
 	// Last: what a removed image gives back, btrfs counts only later.
 	{tests: blockTests},
 	{tests: emptyBlockTests},
 	{tests: blockCopyTests},
+	{tests: restoreTests},
 }
 
 // Run runs the whole suite.

@@ -13,6 +13,9 @@ import (
 // subvolume is refused: btrfs can limit, and snapshot, nothing else, and makes none of a directory
 // that is there.
 func (b *Backend) Adopt(ctx context.Context, v state.Volume, own func(there *state.Meta) error) error {
+	if v.Spec.AccessType == state.BlockAccess {
+		return b.Backend.Adopt(ctx, v, own)
+	}
 	return b.Pool.Adopt(ctx, v, own, func(d *os.File) error {
 		if _, err := subvolumeID(d); err != nil {
 			at := filepath.Join(b.Path(), v.Spec.Adopt)
@@ -26,7 +29,7 @@ func (b *Backend) Adopt(ctx context.Context, v state.Volume, own func(there *sta
 // Discard moves the volume to the trash. A subvolume that was to become one, and did not, is left
 // without a limit.
 func (b *Backend) Discard(ctx context.Context, v state.Volume) error {
-	if !pool.IsUnanswered(v) {
+	if !pool.IsUnanswered(v) || v.Spec.AccessType == state.BlockAccess {
 		return b.Backend.Discard(ctx, v)
 	}
 	return b.Disown(v, func(d *os.File) error {

@@ -75,7 +75,7 @@ func SetOwner(d *os.File, v state.Volume) error {
 	return nil
 }
 
-// Adopt makes the directory at v.Spec.Adopt the volume's.
+// Adopt makes what is at v.Spec.Adopt the volume's.
 func (b *Backend) Adopt(ctx context.Context, v state.Volume, own func(there *state.Meta) error) error {
 	return b.Pool.Adopt(ctx, v, own, nothing, nothing)
 }

@@ -17,7 +17,8 @@ import (
 )
 
 // CheckAdoptable returns nil if a path of the pool may be that of a directory which becomes
-// a volume: anything that the pool does not use itself, and what lies where volumes do.
+// a volume: anything that the pool does not use itself, what lies where volumes do, and what is
+// in the archive.
 func CheckAdoptable(at string) error {
 	if at == "" || path.IsAbs(at) || path.Clean(at) != at || at == "." || at == ".." || strings.HasPrefix(at, "../") {
 		return state.Errorf(state.Invalid, "adopt is %s; it takes the path of a directory in the pool, relative to that, without '.' and '..'", state.Quote(at))
@@ -32,22 +33,30 @@ func CheckAdoptable(at string) error {
 		if _, ok := state.PathID(rest); ok {
 			return nil
 		}
-	case ImagesDir, SnapshotsDir, ArchiveDir, BuildDir, TrashDir, MarkerName:
+	case ArchiveDir:
+		if _, ok := ArchivedName(at); ok {
+			return nil
+		}
+	case ImagesDir, SnapshotsDir, BuildDir, TrashDir, MarkerName:
 	default:
 		return nil
 	}
-	return state.Errorf(state.Invalid, "adopt is %s; of what the pool uses itself, it takes only what lies in the place of a volume: %s/NAME", state.Quote(at), VolumesDir)
+	return state.Errorf(state.Invalid, "adopt is %s; of what the pool uses itself, it takes only what lies in the place of a volume, %s/NAME, and what is kept, %s/NAME", state.Quote(at), VolumesDir, ArchiveDir)
 }
 
 // Adopt makes the directory at Spec.Adopt the volume's own, where it is: see package
 // backend. own returns nil if it may be taken from whom its record, if it has one,
-// names; that is asked and the volume's own record written by one call at a time. suits
+// names, or, in the archive, from the volume that it was to become; that is asked and the
+// volume's own record, or name, written by one call at a time. suits
 // tells whether the backend can do anything with it, before it is touched, and hold gives it
 // what the backend adds, a limit.
 func (p *Pool) Adopt(ctx context.Context, v state.Volume, own func(there *state.Meta) error, suits, hold func(d *os.File) error) error {
 	i := p.volume(v)
 	if err := i.check(); err != nil {
 		return err
+	}
+	if name, ok := ArchivedName(i.adopted); ok {
+		return p.adoptArchived(name, i, own, suits, hold)
 	}
 	if i.file {
 		return state.Errorf(state.Unsupported, "%s is a block volume, and cannot be made of a directory", i)
@@ -79,6 +88,11 @@ func (p *Pool) Adopt(ctx context.Context, v state.Volume, own func(there *state.
 		return state.Errorf(state.OutOfRange, "%s takes %s (%d bytes) already, and volume %s is to have %d: ask for that, or more",
 			state.Quote(i.adopted), humanize.IBytes(uint64(w.Bytes)), w.Bytes, v.ID, v.Spec.CapacityBytes)
 	}
+	return p.holdAdopted(d, i, hold)
+}
+
+// holdAdopted has hold give what is adopted what the backend adds, durably.
+func (p *Pool) holdAdopted(d *os.File, i item, hold func(d *os.File) error) error {
 	if err := hold(d); err != nil {
 		return full(err)
 	}
@@ -134,8 +148,11 @@ func (p *Pool) label(d *os.File, i item, own func(there *state.Meta) error) erro
 	return d.Sync()
 }
 
-// isAdopted tells whether the volume's record is on what it adopts, and not yet in its place.
+// isAdopted tells whether what the volume adopts is the volume's, and not yet in its place.
 func (p *Pool) isAdopted(i item) bool {
+	if name, ok := ArchivedName(i.adopted); ok {
+		return p.isPromised(name, i)
+	}
 	var there struct{ state.Meta }
 	return p.readRecord(i.adopted, &there) == nil && there.UID == i.uid
 }
@@ -153,6 +170,11 @@ func (p *Pool) placeAdopted(i item) (string, error) {
 			return i.path, nil
 		}
 		return "", state.Errorf(state.Lost, "%s is neither at %s nor at %s of pool %s", i, i.path, i.adopted, p.path)
+	}
+	if name, ok := ArchivedName(i.adopted); ok {
+		if err := p.beginLife(name, i); err != nil {
+			return "", full(fmt.Errorf("placing %s: %w", i, err))
+		}
 	}
 	above, name := path.Split(i.adopted)
 	fd, err := openDirAt(int(p.root.Fd()), path.Join(".", above))
@@ -172,7 +194,8 @@ func (p *Pool) placeAdopted(i item) (string, error) {
 }
 
 // Disown takes the record off a directory whose adoption did not come to its end, once
-// release has taken off it what hold gave it. The directory stays as it is.
+// release has taken off it what hold gave it. The directory stays as it is, and what was in the
+// archive is in there still.
 func (p *Pool) Disown(v state.Volume, release func(d *os.File) error) error {
 	i := p.volume(v)
 	if err := i.check(); err != nil {
@@ -180,6 +203,9 @@ func (p *Pool) Disown(v state.Volume, release func(d *os.File) error) error {
 	}
 	if CheckAdoptable(i.adopted) != nil || !p.isAdopted(i) {
 		return nil // it never came so far
+	}
+	if name, ok := ArchivedName(i.adopted); ok {
+		return p.breakPromise(name, i, release)
 	}
 	d, err := p.openAdopted(i)
 	if err != nil {

@@ -7,12 +7,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/crash"
-	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
 
 // ArchiveDir holds the volumes that were deleted and are kept, under names that tell
@@ -116,7 +114,7 @@ func (p *Pool) Archived() ([]backend.Archived, error) {
 	all := make([]backend.Archived, len(names))
 	for i, name := range names {
 		all[i].Name = name
-		fd, err := openAt(int(p.root.Fd()), ArchiveDir+"/"+name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+		fd, err := openAt(int(p.root.Fd()), ArchivedPath(name), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
 		if err != nil {
 			continue
 		}
@@ -125,7 +123,7 @@ func (p *Pool) Archived() ([]backend.Archived, error) {
 		if err != nil || f.Of == "" { // nothing that was archived here
 			continue
 		}
-		if v, err := p.ReadRecord(ArchiveDir + "/" + name); err == nil {
+		if v, err := p.ReadRecord(ArchivedPath(name)); err == nil {
 			all[i].Volume, all[i].DeletedAt = &v, f.DeletedAt
 		}
 	}
@@ -137,118 +135,18 @@ func (p *Pool) OpenArchived(name string) (o backend.OpenArchived, err error) {
 	if err := checkEntry(name); err != nil {
 		return o, err
 	}
-	none := state.Errorf(state.NotFound, "the archive of this pool has no %s that was a volume", state.Quote(name))
-	fd, err := openAt(int(p.root.Fd()), ArchiveDir+"/"+name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
-	if errors.Is(err, unix.ENOENT) {
-		return o, none
-	}
+	f, _, err := p.openKept(name)
 	if err != nil {
-		return o, fmt.Errorf("opening %s in the archive: %w", name, err)
-	}
-	defer unix.Close(fd)
-	f, err := readFate(fd)
-	if err != nil || f.Of == "" {
-		return o, none
-	}
-	if o.Volume, err = p.ReadRecord(ArchiveDir + "/" + name); err != nil {
 		return o, err
 	}
-	path, err := openAt(int(p.root.Fd()), ArchiveDir+"/"+name, unix.O_PATH)
+	defer f.Close()
+	if o.Volume, err = p.ReadRecord(ArchivedPath(name)); err != nil {
+		return o, err
+	}
+	fd, err := openAt(int(p.root.Fd()), ArchivedPath(name), unix.O_PATH)
 	if err != nil {
 		return o, fmt.Errorf("opening %s in the archive: %w", name, err)
 	}
-	o.File = os.NewFile(uintptr(path), ArchiveDir+"/"+name)
+	o.File = os.NewFile(uintptr(fd), ArchivedPath(name))
 	return o, nil
-}
-
-// Expire moves an archived volume to the trash, where Purge removes it. What is written
-// on it says so first, durably: it would be archived again.
-func (p *Pool) Expire(name string) error {
-	if err := checkEntry(name); err != nil {
-		return err
-	}
-	archive, err := p.openArchive(false)
-	if err != nil {
-		return err
-	}
-	defer archive.Close()
-	fd, err := openAt(archive.fd(), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
-	if err != nil {
-		return fmt.Errorf("removing %s from the archive: %w", name, err)
-	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	was, err := readFate(fd)
-	if err == nil {
-		was.OnDelete = state.OnDeleteRemove
-		err = writeFate(f, was)
-	}
-	if err == nil {
-		err = p.toTrash(archive.fd(), name, name)
-	}
-	if err != nil {
-		return fmt.Errorf("removing %s from the archive: %w", name, err)
-	}
-	return nil
-}
-
-// Unarchive moves an archived volume to its place again, durably, and returns that and
-// its record. It refuses while there is another in that place.
-//
-// It begins a new life, with a UID of its own: the store may still have the record of
-// the one that was deleted, and would end this one with it. The record is written and
-// synced before the rename.
-func (p *Pool) Unarchive(name string) (path string, v state.Volume, err error) {
-	if err := checkEntry(name); err != nil {
-		return "", v, err
-	}
-	if v, err = p.ReadRecord(ArchiveDir + "/" + name); err != nil {
-		return "", v, err
-	}
-	archive, err := p.openArchive(false)
-	if err != nil {
-		return "", v, err
-	}
-	defer archive.Close()
-	v.Spec.Adopt = "" // what it was made of is itself
-	v.UID = strings.ReplaceAll(uuid.NewString(), "-", "")
-	i := p.volume(v)
-	if err := i.check(); err != nil {
-		return "", v, err
-	}
-	if p.isTaken(i) {
-		return "", v, p.inTheWay(i)
-	}
-	if err := p.beginLife(archive, name, i); err != nil {
-		return "", v, fmt.Errorf("bringing %s back: %w", name, full(err))
-	}
-	err = p.moveHome(archive, name, i)
-	if errors.Is(err, unix.EEXIST) {
-		return "", v, p.inTheWay(i)
-	}
-	if err == nil {
-		err = errors.Join(p.syncHome(i), archive.Sync())
-	}
-	if err != nil {
-		return "", v, fmt.Errorf("bringing %s back: %w", name, full(err))
-	}
-	return i.path, v, nil
-}
-
-func (p *Pool) inTheWay(i item) error {
-	return state.Errorf(state.AlreadyExists, "there is a %s at %s: delete it, or move it away, before its older life comes back", i, i.path)
-}
-
-// beginLife writes the record of a new life on something archived.
-func (p *Pool) beginLife(archive *dir, name string, i item) error {
-	fd, err := openAt(archive.fd(), name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
-	if err != nil {
-		return err
-	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	if err := writeRecord(f, i); err != nil {
-		return err
-	}
-	return f.Sync()
 }

@@ -48,7 +48,7 @@ func wantFate(t testing.TB, p *Pool, entry string, want state.OnDelete) {
 	}
 }
 
-func TestADeletedVolumeIsArchivedUnderAReadableNameAndBroughtBack(t *testing.T) {
+func TestADeletedVolumeIsArchivedUnderAReadableName(t *testing.T) {
 	p := open(t, prepare(t, disk(t)))
 	v := kept("pvc-1", state.OnDeleteArchive)
 	v.Spec.Claim = &state.Claim{Namespace: "shop", Name: "data-db-0"}
@@ -64,29 +64,6 @@ func TestADeletedVolumeIsArchivedUnderAReadableNameAndBroughtBack(t *testing.T) 
 	}
 	if st, err := os.Stat(filepath.Join(p.Path(), ArchiveDir)); err != nil || st.Mode().Perm() != 0o700 {
 		t.Errorf("the archive is %v, %v", st, err)
-	}
-
-	again := kept("pvc-1", state.OnDeleteRemove) // its next life
-	again.UID = strings.Repeat("1", 32)
-	build(t, p, again)
-	if _, err := p.Place(again); err != nil {
-		t.Fatal(err)
-	}
-	_, _, err = p.Unarchive(name)
-	wantReason(t, state.AlreadyExists, err)
-	if err := p.Discard(again); err != nil {
-		t.Fatal(err)
-	}
-	wantFate(t, p, backend.PassingName(again), "")
-	path, back, err := p.Unarchive(name)
-	if err != nil || path != "volumes/pvc-1" || back.UID == v.UID {
-		t.Fatalf("it comes back to %s, %+v, %v", path, back, err)
-	}
-	if b, err := os.ReadFile(filepath.Join(p.Path(), path, "file")); err != nil || string(b) != "data of pvc-1" {
-		t.Errorf("it holds %q, %v", b, err)
-	}
-	if all, err := p.Archived(); err != nil || len(all) > 0 {
-		t.Errorf("the archive still holds %+v, %v", all, err)
 	}
 }
 
@@ -114,7 +91,7 @@ func TestAnArchivedVolumeThatExpiresIsRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Expire(name); err != nil {
+	if err := p.Expire(name, nil); err != nil {
 		t.Fatal(err)
 	}
 	trash, err := p.Trash(t.Context())

@@ -87,22 +87,6 @@ func (p *Pool) moveHome(from *dir, name string, i item) error {
 	}
 }
 
-// syncHome makes a move to the item's place durable, and the directories on the way.
-func (p *Pool) syncHome(i item) error {
-	for above := i.above; above != "" && above != "."; above = path.Dir(above) {
-		fd, err := openDirAt(i.home.fd(), above)
-		if err != nil {
-			return err
-		}
-		err = unix.Fsync(fd)
-		unix.Close(fd)
-		if err != nil {
-			return err
-		}
-	}
-	return i.home.Sync()
-}
-
 // isTaken tells whether there is anything in the item's place.
 func (p *Pool) isTaken(i item) bool {
 	home, leave, err := i.enter(false)

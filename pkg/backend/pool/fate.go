@@ -25,6 +25,8 @@ type fate struct {
 	// Of is the passing name of the life that it is about: a copy of the volume's
 	// directory, such as a snapshot of a subvolume, may carry it, too.
 	Of string `json:"of"`
+	// Heir is, of something in the archive, the volume that it is to become; nil: none.
+	Heir *heir `json:"heir,omitempty"`
 }
 
 // fateOf tells what is to become of a volume that is discarded. One that nobody was told
