@@ -83,19 +83,26 @@ func (o *options) inArchive(ctx context.Context, nodes *nodePods, name string) (
 	}
 	switch {
 	case len(found) == 0:
-		return show.Archived{}, errors.Join(fmt.Errorf("no archive has %s: kubectl hostpath archive ls lists what there is", state.Quote(name)), unseen)
+		return show.Archived{}, errors.Join(&notArchived{name}, unseen)
 	case len(found) > 1:
 		return show.Archived{}, fmt.Errorf("%s is in pool %s of node %s and in pool %s of node %s: give --node or --pool", state.Quote(name), found[0].Pool, found[0].Node, found[1].Pool, found[1].Node)
 	}
 	return found[0], nil
 }
 
+// notArchived means that the archives that were seen lack a name.
+type notArchived struct{ name string }
+
+func (e *notArchived) Error() string {
+	return fmt.Sprintf("no archive has %s: kubectl hostpath archive ls lists what there is", state.Quote(e.name))
+}
+
 func newArchivePurgeCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "purge NAME...",
 		Short: "Remove deleted volumes from the archive, for good",
-		Long: `Remove volumes from the archive of their node. The driver there empties them from the disk
-within a minute. There is no way back.`,
+		Long: `Remove volumes from the archive of their node. The driver there moves them to the trash, which
+it empties in the background. There is no way back.`,
 		Example: "  kubectl hostpath archive purge shop_data-db-0.2026-03-01.6f1e2d1c",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
@@ -124,7 +131,7 @@ func (o *options) purge(ctx context.Context, nodes *nodePods, name string, out i
 	if err != nil {
 		return err
 	}
-	if _, err := nodes.run(ctx, pods[0], "archive purge", "--", a.Name); err != nil {
+	if _, err := nodes.run(ctx, pods[0], "archive purge --endpoint "+itsEndpoint, "--", a.Name); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%s goes from node %s\n", show.Name(a.Name), show.Name(a.Node))

@@ -27,6 +27,7 @@ type archives struct {
 	ran     []string // commands, each with its pod
 	refuse  string   // what the agent says against a volume; "": it makes it
 	taken   bool     // the volume's name is
+	empty   bool     // the archives are
 	volume  *v1alpha1.HostPathVolume
 	pv      *corev1.PersistentVolume
 	deleted bool
@@ -74,7 +75,14 @@ func (a *archives) answer(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost && r.URL.Path == group:
 		a.volume = &v1alpha1.HostPathVolume{}
 		_ = json.NewDecoder(r.Body).Decode(a.volume)
+		a.volume.UID = "1"
 		say(a.volume)
+	case r.Method == http.MethodGet && r.URL.Path == group:
+		list := v1alpha1.HostPathVolumeList{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "HostPathVolumeList"}}
+		if a.volume != nil {
+			list.Items = append(list.Items, *a.volume)
+		}
+		say(list)
 	case r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, group+"/"):
 		if a.refuse != "" {
 			a.volume.Status.Phase, a.volume.Status.Message = state.Failed, a.refuse
@@ -111,9 +119,13 @@ func (a *archives) exec(_ context.Context, pod string, command []string) ([]byte
 	if command[2] != "ls" {
 		return nil, nil
 	}
+	if a.empty {
+		return json.Marshal(show.Archive{})
+	}
 	deletedAt := frozen.Add(-50 * time.Hour)
 	entry := show.Archived{Name: "shop_data-db-0.2026-02-27.6f1e2d1c", Pool: "fast", Path: "/mnt/nvme/archive/shop_data-db-0.2026-02-27.6f1e2d1c", VolumeID: "pvc-1",
-		Claim: &state.Claim{Namespace: "shop", Name: "data-db-0"}, AccessType: state.MountAccess, CapacityBytes: 4 << 30, DeletedAt: &deletedAt}
+		Claim: &state.Claim{Namespace: "shop", Name: "data-db-0"}, AccessType: state.MountAccess, CapacityBytes: 4 << 30, DeletedAt: &deletedAt,
+		Spec: &state.VolumeSpec{Name: "pvc-1", Node: "of old", Pool: "of old", Mode: 0o750, UserID: 26, Path: "shop/data-db-0=pvc-1", OnDelete: state.OnDeleteArchive}}
 	strange := show.Archived{Name: "by-hand", Pool: "fast", Path: "/mnt/nvme/archive/by-hand"}
 	list := show.Archive{Archived: []show.Archived{entry}}
 	if pod == "node-b" {
@@ -141,6 +153,7 @@ func TestTheArchivesOfAClusterAreShown(t *testing.T) {
 		"archive":         {"archive", "ls"},
 		"archive-node":    {"archive", "ls", "--node", "worker-2", "-o", "yaml"},
 		"archive-restore": {"archive", "restore", oldVolume, "--claim", "shop/data-db-0", "--class", "hostpath-csi"},
+		"archive-keep":    {"archive", "restore", oldVolume, "--keep"},
 		"archive-purge":   {"archive", "purge", oldVolume},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -187,7 +200,7 @@ func TestPurgeRunsOnTheNodeThatHasIt(t *testing.T) {
 	a := serveArchives(t)
 	_, err := a.run("archive", "purge", oldVolume)
 	must(t, err)
-	if last := a.ran[len(a.ran)-1]; last != "node-a: /hostpath-csi archive purge --config /etc/hostpath-csi/config.yaml -- "+oldVolume {
+	if last := a.ran[len(a.ran)-1]; last != "node-a: /hostpath-csi archive purge --endpoint "+defaultEndpoint+" --config /etc/hostpath-csi/config.yaml -- "+oldVolume {
 		t.Errorf("it ran %q", last)
 	}
 }
@@ -196,7 +209,8 @@ func TestRestoreDeclaresAVolumeAndMakesItsPersistentVolume(t *testing.T) {
 	a := serveArchives(t)
 	_, err := a.run("archive", "restore", oldVolume, "--as", "back", "--claim", "shop/other", "--class", "hostpath-csi", "--reclaim-policy", "Delete")
 	must(t, err)
-	if s := a.volume.Spec; a.volume.Name != "back" || s.Node != "worker-1" || s.Pool != "fast" || s.CapacityBytes != 4<<30 || *s.Source != (state.Source{Kind: state.FromArchive, ID: oldVolume}) ||
+	if s := a.volume.Spec; a.volume.Name != "back" || s.Node != "worker-1" || s.Pool != "fast" || s.CapacityBytes != 4<<30 || s.Source != nil || s.Adopt != "archive/"+oldVolume ||
+		s.Mode != 0o750 || s.UserID != 26 || s.Path != "" || s.OnDelete != state.OnDeleteArchive ||
 		*s.Claim != (state.Claim{Namespace: "shop", Name: "other", PV: "back"}) || !slices.Equal(a.volume.Finalizers, []string{v1alpha1.Finalizer}) {
 		t.Errorf("the record is %+v", a.volume)
 	}
@@ -205,6 +219,41 @@ func TestRestoreDeclaresAVolumeAndMakesItsPersistentVolume(t *testing.T) {
 		spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete || spec.ClaimRef.Name != "other" || a.pv.Annotations[provisionedBy] != "hostpath-csi.dev" ||
 		spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values[0] != "worker-1" {
 		t.Errorf("the PersistentVolume is %+v", a.pv)
+	}
+}
+
+func TestWhatIsKeptAsWellIsCopied(t *testing.T) {
+	a := serveArchives(t)
+	_, err := a.run("archive", "restore", oldVolume, "--keep")
+	must(t, err)
+	if s := a.volume.Spec; *s.Source != (state.Source{Kind: state.FromArchive, ID: oldVolume}) || s.Adopt != "" || *s.Claim != (state.Claim{Namespace: "shop", Name: "data-db-0", PV: "pvc-1"}) || a.pv.Spec.ClaimRef != nil {
+		t.Errorf("the record is %+v, the PersistentVolume %+v", a.volume, a.pv)
+	}
+}
+
+// What has come back is in no archive any more. Cut short then, and asked again, it goes on.
+func TestWhatCameBackIsFoundByItsRecord(t *testing.T) {
+	a := serveArchives(t)
+	first, err := a.run("archive", "restore", oldVolume)
+	must(t, err)
+	a.empty = true
+	for _, pv := range []*corev1.PersistentVolume{a.pv, nil} {
+		a.pv = pv
+		again, err := a.run("archive", "restore", oldVolume)
+		must(t, err)
+		if again != first || a.pv == nil {
+			t.Errorf("asked again it printed:\n%s\nand at first:\n%s", again, first)
+		}
+	}
+	for what, args := range map[string][]string{"another": {"other"}, "a copy": {oldVolume, "--keep"}, "another name": {oldVolume, "--as", "other"}, "another node": {oldVolume, "--node", "worker-2"}} {
+		if out, err := a.run(append([]string{"archive", "restore"}, args...)...); err == nil || !strings.Contains(err.Error(), "no archive has") {
+			t.Errorf("%s: %v\n%s", what, err, out)
+		}
+	}
+	now := metav1.Now()
+	a.volume.DeletionTimestamp = &now
+	if _, err := a.run("archive", "restore", oldVolume); err == nil || !strings.Contains(err.Error(), "no archive has") {
+		t.Errorf("what is being deleted: %v", err)
 	}
 }
 

@@ -22,11 +22,18 @@ import (
 	"github.com/hostpath-csi/hostpath-csi/tests/process"
 )
 
+func TestMain(m *testing.M) {
+	code := m.Run()
+	process.RemoveBinaries()
+	os.Exit(code)
+}
+
 // runningNode is a node's part of the driver, with its records in a real API server, and what
 // stands for its pod: commands are run beside it, as they are in its container.
 type runningNode struct {
 	dir, kubeconfig string
 	program         string
+	server          *apiserver.Server
 }
 
 const nodePodYAML = `apiVersion: v1
@@ -55,11 +62,19 @@ spec:
 
 func startNode(t *testing.T, ctx context.Context) *runningNode {
 	t.Helper()
-	t.Cleanup(process.RemoveBinaries)
+	n := newNode(t, ctx)
+	n.start(t)
+	return n
+}
+
+// newNode is a node whose driver is not started.
+func newNode(t *testing.T, ctx context.Context) *runningNode {
+	t.Helper()
 	n := &runningNode{dir: process.TempDir(t), program: process.Binary(t, "")}
 	server, err := apiserver.Start(ctx, t.TempDir())
 	must(t, err)
 	t.Cleanup(func() { must(t, server.Stop()) })
+	n.server = server
 	must(t, server.Apply(ctx, "../../deploy/base/crd"))
 	n.kubeconfig = writeKubeconfig(t, server, n.dir)
 	must(t, os.WriteFile(filepath.Join(n.dir, "pod.yaml"), []byte(strings.ReplaceAll(nodePodYAML, "SOCKET", n.socket())), 0o600))
@@ -69,22 +84,45 @@ func startNode(t *testing.T, ctx context.Context) *runningNode {
 	must(t, pods.api.Patch(types.MergePatchType).Namespace("hostpath-csi").Resource("pods").Name("node-a").SubResource("status").
 		Body([]byte(`{"status":{"phase":"Running"}}`)).Do(ctx).Error())
 	must(t, os.WriteFile(n.config(), []byte("apiVersion: hostpath-csi.dev/v1alpha1\nkind: Configuration\npools:\n  - name: fast\n    path: "+n.dir+"/pool\n    enforcement: none\n"), 0o600))
+	return n
+}
 
-	cmd := exec.Command(n.program, "node", "--node-id", "worker-1", "--namespace", "hostpath-csi", "--kubeconfig", n.kubeconfig, "--config", n.config(), "--endpoint", "unix://"+n.socket())
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	must(t, cmd.Start())
+// start starts the driver, until the test ends.
+func (n *runningNode) start(t *testing.T) {
+	t.Helper()
+	cmd, log := n.launch(t, n.program)
 	t.Cleanup(func() {
 		must(t, cmd.Process.Signal(unix.SIGTERM))
 		if err := cmd.Wait(); err != nil || t.Failed() {
 			t.Errorf("the driver: %v\n%s", err, log.String())
 		}
 	})
+}
+
+// launch starts a driver and waits until it serves.
+func (n *runningNode) launch(t *testing.T, program string, env ...string) (cmd *exec.Cmd, log *bytes.Buffer) {
+	t.Helper()
+	_ = os.Remove(n.socket()) // which one that was killed has left
+	cmd = exec.Command(program, "node", "--node-id", "worker-1", "--namespace", "hostpath-csi", "--kubeconfig", n.kubeconfig, "--config", n.config(), "--endpoint", "unix://"+n.socket())
+	log = &bytes.Buffer{}
+	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, append(os.Environ(), env...)
+	must(t, cmd.Start())
 	process.Eventually(t, "the driver serves", func() error {
 		_, err := os.Lstat(n.socket())
 		return err
 	})
-	return n
+	return cmd, log
+}
+
+// command runs a command of the plugin, which asks this node.
+func (n *runningNode) command(ctx context.Context, args ...string) (string, error) {
+	root := newCommands(&options{output: show.AsTable, exec: n.exec})
+	var out bytes.Buffer
+	root.SetOut(&out)
+	root.SetErr(&out)
+	root.SetArgs(append(args, "--kubeconfig", n.kubeconfig))
+	err := root.ExecuteContext(ctx)
+	return out.String(), err
 }
 
 func (n *runningNode) socket() string { return filepath.Join(n.dir, "csi.sock") }
@@ -117,15 +155,7 @@ func TestANodeIsAskedByItsOwnCommands(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	n := startNode(t, ctx)
-	run := func(args ...string) (string, error) {
-		root := newCommands(&options{output: show.AsTable, exec: n.exec})
-		var out bytes.Buffer
-		root.SetOut(&out)
-		root.SetErr(&out)
-		root.SetArgs(append(args, "--kubeconfig", n.kubeconfig))
-		err := root.ExecuteContext(ctx)
-		return out.String(), err
-	}
+	run := func(args ...string) (string, error) { return n.command(ctx, args...) }
 	for _, dir := range []string{"legacy", "volumes/stray", "snapshots/stray"} {
 		must(t, os.MkdirAll(filepath.Join(n.dir, "pool", dir), 0o755))
 		must(t, os.WriteFile(filepath.Join(n.dir, "pool", dir, "file"), []byte("data"), 0o600))
