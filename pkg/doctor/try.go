@@ -84,6 +84,9 @@ func quotaRemedy(m *mountinfo.Info) string {
 		}
 		return "give the pool a filesystem of its own"
 	}
+	if m.Root != "/" { // as in a container: here is only a part of it, which nothing else can be mounted as
+		return fmt.Sprintf("give the pool a filesystem of its own; or have that of %s mounted on the host with prjquota (ext4: tune2fs -O project -Q prjquota %s first, while it is not mounted)", source, source)
+	}
 	mountAgain := fmt.Sprintf("mount -o prjquota %s %s", source, at)
 	if m.FSType == "ext4" {
 		return fmt.Sprintf("umount %s && tune2fs -O project -Q prjquota %s && %s", at, source, mountAgain)
