@@ -39,42 +39,51 @@ func TestThePrometheusOperatorKnowsWhatItIsGiven(t *testing.T) {
 	}
 }
 
-// However it is installed, the PodMonitor finds every pod of the driver, and the port that its
-// driver serves metrics on.
-func TestEveryRoleIsScraped(t *testing.T) {
+// However it is installed, the PodMonitor finds every pod of the driver, and of each container, sidecars
+// too, the port that it serves metrics on.
+func TestEveryContainerIsScraped(t *testing.T) {
 	monitoring, err := overlay("monitoring")
 	if err != nil {
 		t.Fatal(err)
 	}
 	monitors := byKind(monitoring, "PodMonitor")
-	if len(monitors) != 1 || len(list(monitors[0], "spec", "podMetricsEndpoints")) != 1 {
-		t.Fatalf("there are %d PodMonitors, or not one endpoint", len(monitors))
+	if len(monitors) != 1 {
+		t.Fatalf("there are %d PodMonitors", len(monitors))
 	}
 	selector, _ := at(monitors[0], "spec", "selector", "matchLabels").(map[string]any)
-	scraped := at(list(monitors[0], "spec", "podMetricsEndpoints")[0], "port")
+	used := map[any]bool{}
 	for name, objects := range everything(t) {
-		found := 0
+		drivers := 0
 		for _, o := range objects {
 			for _, container := range list(o.podSpec(), "containers") {
-				if at(container, "name") != "hostpath-csi" {
-					continue
+				if at(container, "name") == "hostpath-csi" {
+					drivers++
 				}
-				found++
 				for label, want := range selector {
 					if got := at(o, "spec", "template", "metadata", "labels", label); got != want {
 						t.Errorf("%s: the pods of %s have %s: %v; the PodMonitor wants %v", name, o.key(), label, got, want)
 					}
 				}
-				served := flags(container)["metrics-address"]
-				number, ok := portNamed(container, scraped)
-				if !ok || served != fmt.Sprintf(":%v", number) {
-					t.Errorf("%s: %s serves metrics at %q; its port %v is %v", name, o.key(), served, scraped, number)
+				all := flags(container)
+				served := all["metrics-address"] + all["http-endpoint"] // the driver's flag, and that of its sidecars
+				var scraped []string
+				for _, endpoint := range list(monitors[0], "spec", "podMetricsEndpoints") {
+					if number, ok := portNamed(container, at(endpoint, "port")); ok {
+						used[at(endpoint, "port")] = true
+						scraped = append(scraped, fmt.Sprintf(":%v", number))
+					}
+				}
+				if len(scraped) != 1 || scraped[0] != served {
+					t.Errorf("%s: %s: container %v serves metrics at %q; scraped is %q", name, o.key(), at(container, "name"), served, scraped)
 				}
 			}
 		}
-		if found == 0 {
+		if drivers == 0 {
 			t.Errorf("%s: no pod has the driver in it", name)
 		}
+	}
+	if got := len(list(monitors[0], "spec", "podMetricsEndpoints")); got != len(used) {
+		t.Errorf("the PodMonitor has %d endpoints; there are ports for %v", got, used)
 	}
 }
 
