@@ -16,3 +16,9 @@ BIN=${XDG_CACHE_HOME:-$HOME/.cache}/hostpath-csi/kube-$(cat "$root"/tests/e2e/ku
 KUBE=$BIN/kube
 in_network() { nsenter --net="/run/netns/$NETNS" -- "$@"; }
 kubectl() { KUBECONFIG="$RUN/admin.kubeconfig" in_network "$KUBE" kubectl "$@"; }
+start() { # NAME COMMAND...: in the control plane's network. nsenter and setsid exec what follows, so that $! is the daemon itself
+	local name=$1
+	shift
+	setsid nsenter --net="/run/netns/$NETNS" -- "$@" >>"$RUN/log/$name.log" 2>&1 </dev/null &
+	echo $! >"$RUN/pids/$name"
+}

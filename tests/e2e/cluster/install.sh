@@ -30,10 +30,7 @@ crds=$(cd tests/e2e/kube && go mod download github.com/kubernetes-csi/external-s
 kubectl apply -f "$crds/snapshot.storage.k8s.io_volumesnapshotclasses.yaml" -f "$crds/snapshot.storage.k8s.io_volumesnapshotcontents.yaml" \
 	-f "$crds/snapshot.storage.k8s.io_volumesnapshots.yaml" >/dev/null
 kubectl wait --for=condition=Established customresourcedefinitions --all --timeout=60s >/dev/null
-if [ ! -e "$RUN/pids/snapshot-controller" ]; then
-	setsid nsenter --net="/run/netns/$NETNS" -- "$BIN/snapshot-controller" --kubeconfig="$RUN/admin.kubeconfig" >"$RUN/log/snapshot-controller.log" 2>&1 </dev/null &
-	echo $! >"$RUN/pids/snapshot-controller"
-fi
+[ -e "$RUN/pids/snapshot-controller" ] || start snapshot-controller "$BIN/snapshot-controller" --kubeconfig="$RUN/admin.kubeconfig"
 again=$(kubectl -n hostpath-csi get pods -o name 2>/dev/null || true)
 kubectl apply -k "$deploy" >"$RUN/log/apply.log" 2>&1 || { cat "$RUN/log/apply.log" >&2; exit 1; }
 # The images have the names that they had before: what was installed earlier is replaced.

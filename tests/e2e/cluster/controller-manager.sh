@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Starts the controller manager with more flags, if any are given, instead of the one that runs, if one does.
+set -euo pipefail
+. "$(dirname "$0")/env.sh"
+if [ -f "$RUN/pids/controller-manager" ]; then
+	old=$(cat "$RUN/pids/controller-manager")
+	kill "$old"
+	while kill -0 "$old" 2>/dev/null; do sleep 0.1; done
+fi
+P=$RUN/pki
+start controller-manager "$KUBE" kube-controller-manager --kubeconfig="$RUN/kcm.kubeconfig" --leader-elect=false \
+	--authentication-kubeconfig="$RUN/kcm.kubeconfig" --authorization-kubeconfig="$RUN/kcm.kubeconfig" \
+	--bind-address=127.0.0.1 --service-account-private-key-file="$P/sa.key" --root-ca-file="$P/ca.crt" \
+	--use-service-account-credentials=true --cluster-signing-cert-file="$P/ca.crt" --cluster-signing-key-file="$P/ca.key" \
+	--node-monitor-grace-period=20s "$@"
