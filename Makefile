@@ -52,6 +52,7 @@ test: ## Run every test with the race detector: unit, sanity, crash, rules (root
 	go test -race -count=1 -timeout 25m $(TEST_FLAGS) ./...
 	cd tests/bench && go test -race -count=1 $(TEST_FLAGS) ./...
 	cd tests/deploy && go test -count=1 $(TEST_FLAGS) ./...
+	cd tests/e2e && go test -count=1 $(TEST_FLAGS) ./bench/...
 
 .PHONY: generate
 generate: $(controller_gen) ## Write the CustomResourceDefinitions and the copying of their types
@@ -149,10 +150,10 @@ e2e: ## Test the driver in that cluster: up, installed, tested, down (root; minu
 	@tests/e2e/run.sh $(E2E_FLAGS)
 
 .PHONY: bench-cluster
-bench-cluster: ## Measure many claims at once in that cluster (root; minutes)
+bench-cluster: ## Measure many claims at once in that cluster (root; BENCH_FLAGS='--claims 100')
 	$(need_root)
 	@scripts/install-deps.sh e2e
-	@tests/e2e/run.sh -test.run NONE -test.bench . -test.benchtime 1x
+	@tests/e2e/run.sh --bench $(BENCH_FLAGS)
 
 .PHONY: bench
 bench: build ## Measure the driver over its socket (root; BENCH_FLAGS=--quick)

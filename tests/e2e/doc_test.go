@@ -25,5 +25,4 @@
 //	config_test.go        the ConfigMap, changed while all runs
 //	install_test.go       installed as README.md says, taken out as docs/install.md says
 //	ways_test.go          two controllers, Helm, a single node
-//	bench_test.go         many claims at once, measured
 package e2e

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The driver in a real cluster: up, installed from deploy/, tested, down, with nothing left
 # behind. Arguments go to the tests: tests/e2e/run.sh -test.run StatefulSet
+# Or it is measured: tests/e2e/run.sh --bench --claims 100
 #
 #	KEEP=1   leaves the cluster up if a test fails
 set -euo pipefail
@@ -20,10 +21,31 @@ end() {
 	exit $status
 }
 trap end EXIT
+bench=
+if [ "${1:-}" = --bench ]; then
+	bench=1
+	shift
+	export AUDIT=1
+fi
 cd "$root/tests/e2e"
 go test -c -o "$root/bin/e2e.test" .
-make -C "$root" helm
+if [ -n "$bench" ]; then
+	go build -o "$root/bin/bench-cluster" ./bench
+else
+	make -C "$root" helm
+fi
 "$HERE/up.sh"
 "$HERE/install.sh"
 # The API server is reached in the cluster's own network.
-in_network "$root/bin/e2e.test" -test.v -test.parallel 4 -test.timeout 40m "$@"
+tests() { in_network "$root/bin/e2e.test" -test.v -test.parallel 4 -test.timeout 40m "$@"; }
+if [ -z "$bench" ]; then
+	tests "$@"
+	exit
+fi
+measure() { in_network "$root/bin/bench-cluster" --kubeconfig "$RUN/admin.kubeconfig" --audit-log "$RUN/log/audit.log" "$@"; }
+measure --json "$RUN/log/bench.json" "$@"
+# Once more with a controller manager that may ask as often as it can: what is slow then is something else.
+"$HERE/controller-manager.sh" --kube-api-qps=1000 --kube-api-burst=2000
+printf '\n\n'
+measure --json "$RUN/log/bench-unlimited.json" "$@"
+tests -test.run '^$' # nothing is left
