@@ -36,6 +36,9 @@ var (
 	hosts     = schema.GroupVersionResource{Group: driverName, Version: "v1alpha1", Resource: "hostpathnodes"}
 )
 
+// contents are what VolumeSnapshots are bound to, as claims are to PersistentVolumes.
+var contents = schema.GroupVersionResource{Group: "snapshot.storage.k8s.io", Version: "v1", Resource: "volumesnapshotcontents"}
+
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
@@ -93,7 +96,7 @@ func nothingLeft() error {
 		if len(claims.Items)+len(pvs.Items) > 0 {
 			return fmt.Errorf("there are %d claims and %d volumes", len(claims.Items), len(pvs.Items))
 		}
-		for _, kind := range []schema.GroupVersionResource{volumes, snapshots} {
+		for _, kind := range []schema.GroupVersionResource{volumes, snapshots, contents} {
 			records, err := objects.Resource(kind).List(ctx, metav1.ListOptions{})
 			if err != nil {
 				return err

@@ -13,6 +13,8 @@ end() {
 		kubectl get nodes,pods,pvc,pv,volumesnapshots,volumesnapshotcontents,hostpath-csi,events -A -o wide >"$RUN/log/objects.txt" 2>&1 || true
 		for pod in $(kubectl -n hostpath-csi get pods -o name); do
 			kubectl -n hostpath-csi logs "$pod" --all-containers --prefix >"$RUN/log/${pod##*/}.log" 2>&1 || true
+			# Of what was started again, what came before; that there is none is said there, too.
+			kubectl -n hostpath-csi logs "$pod" --all-containers --prefix --previous >"$RUN/log/${pod##*/}.previous.log" 2>&1 || true
 		done
 		echo "failed; all logs are in $RUN/log" >&2
 		[ -z "${KEEP:-}" ] || exit $status
