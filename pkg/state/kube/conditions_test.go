@@ -81,3 +81,56 @@ func TestKubectlShowsAllPoolsOfANode(t *testing.T) {
 		"NAME | READY | POOLS | FREE | VOLUMES | SNAPSHOTS | PROBLEM | AGE | MESSAGE",
 		"n1 | True | 1/2 | bulk 19Gi/20Gi, fast unusable | 1 | 0 | PoolGone | AGE | pool fast: mount its disk")
 }
+
+func TestKubectlShowsWhoseVolumesTheseAre(t *testing.T) {
+	s := openEmpty(t, Options{})
+	ctx := soon(t)
+	bound := spec("a", "n1")
+	bound.Claim = &state.Claim{Namespace: "shop", Name: "data-db-0", PV: "a"}
+	if _, err := s.Volumes().Create(ctx, "a", bound); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Volumes().UpdateStatus(ctx, "a", func(u *state.VolumeStatus) error {
+		*u = state.VolumeStatus{Phase: state.Ready, Path: "volumes/a", Enforced: true, ObservedGeneration: 1}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	inline := spec("b", "n2")
+	inline.Ephemeral = &state.Ephemeral{Pod: state.Pod{Namespace: "shop", Name: "db-0", UID: "u"}, Target: "/t"}
+	if _, err := s.Volumes().Create(ctx, "b", inline); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Volumes().UpdateStatus(ctx, "b", func(u *state.VolumeStatus) error {
+		*u = state.VolumeStatus{Phase: state.Failed, Reason: state.NoSpace, Message: "the pool is full", ObservedGeneration: 1}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Snapshots().Create(ctx, "s", state.SnapshotSpec{Name: "s", Volume: "a", VolumeUID: "u", Node: "n1", Pool: "default", AccessType: state.MountAccess}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Snapshots().UpdateStatus(ctx, "s", func(u *state.SnapshotStatus) error {
+		u.Phase, u.SizeBytes, u.ReadyToUse = state.Ready, 1<<30, true
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for resource, cells := range map[string][]string{
+		"hpv/a": {"READY", "NODE", "POOL", "BYTES", "PHASE", "REASON", "NAMESPACE", "CLAIM", "POD", "AGE", "ENFORCED", "PATH", "MESSAGE",
+			"True", "n1", "default", "1073741824", "Ready", "shop", "data-db-0", "true", "volumes/a"},
+		"hpv/b": {"False", "n2", "Failed", "NoSpace", "db-0", "the pool is full"},
+		"hps/s": {"VOLUME", "NODE", "POOL", "BYTES", "PHASE", "REASON", "AGE", "MESSAGE", "a", "n1", "default", "1073741824", "Ready"},
+	} {
+		out := mustKubectl(ctx, t, "get", resource, "-o", "wide")
+		for _, cell := range cells {
+			if !regexp.MustCompile(`(^|\s)` + regexp.QuoteMeta(cell) + `(\s|$)`).MatchString(out) {
+				t.Errorf("kubectl get %s does not show %q:\n%s", resource, cell, out)
+			}
+		}
+	}
+	// The category has them all.
+	if out := mustKubectl(ctx, t, "get", "hostpath-csi", "-o", "name"); strings.Count(out, "hostpathvolume.") != 2 || strings.Count(out, "hostpathsnapshot.") != 1 {
+		t.Errorf("kubectl get hostpath-csi shows\n%s", out)
+	}
+}
