@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/klog/v2"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
@@ -36,6 +37,9 @@ func (a *Agent) discardedVolume(b backend.Backend, v state.Volume) discarded {
 
 // settlePause is how long deletions are gathered.
 const settlePause = 25 * time.Millisecond
+
+// parallelEnds is how many records are ended at a time.
+const parallelEnds = 16
 
 func newFinalizer() *finalizer {
 	return &finalizer{kick: make(chan struct{}, 1), todo: map[string]discarded{}}
@@ -101,22 +105,28 @@ func (f *finalizer) round() bool {
 	for b := range settled {
 		settled[b] = b.Settle(ctx)
 	}
-	all := true
+	// At once: what is durable together is waited for once, and an API server answers many.
+	var g errgroup.Group
+	g.SetLimit(parallelEnds)
 	for _, d := range round {
-		err := settled[d.b]
-		if err == nil {
-			err = d.finalize(ctx)
-		}
-		if err != nil {
-			all = false
-			klog.ErrorS(err, "Ending the record of what was deleted failed; it will be tried again", d.log...)
-			continue
-		}
-		f.mu.Lock()
-		delete(f.todo, d.uid)
-		f.mu.Unlock()
+		g.Go(func() error { return f.end(ctx, d, settled[d.b]) })
 	}
-	return all
+	return g.Wait() == nil
+}
+
+// end ends the record of one that was settled, or could not be.
+func (f *finalizer) end(ctx context.Context, d discarded, err error) error {
+	if err == nil {
+		err = d.finalize(ctx)
+	}
+	if err != nil {
+		klog.ErrorS(err, "Ending the record of what was deleted failed; it will be tried again", d.log...)
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.todo, d.uid)
+	return nil
 }
 
 // finalize ends the record of a volume that was discarded, and settled.
