@@ -173,6 +173,10 @@ func (a *Agent) Attach(ctx context.Context) error {
 		})
 	}
 	all.Wait()
+	// Now, not soon: whoever calls first shall find a node that has pools.
+	if err := a.report.write(ctx); err != nil {
+		klog.ErrorS(err, "Reporting the node's pools failed; it will be tried again", "node", a.o.NodeID)
+	}
 	return errs
 }
 
