@@ -61,11 +61,12 @@ generate: $(controller_gen) ## Write the CustomResourceDefinitions and the copyi
 # The CRDs into a directory; the copying beside the types.
 generate = $(controller_gen) object crd paths=./pkg/state paths=./pkg/state/kube/v1alpha1 output:crd:dir=$(1)
 
-# Not tests/e2e/kube, but for its format: vet would compile all of Kubernetes once for each set of tags.
+# Not what the cluster of the tests is made of, but for its format: vet would compile all of
+# Kubernetes once for each set of tags.
 .PHONY: lint
 lint: $(staticcheck) generated ## Check formatting, go vet, staticcheck, what is generated, and who imports whom
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
-	@for dir in $$(find . -name go.mod -not -path './tests/e2e/kube/*' -printf '%h '); do \
+	@for dir in $$(find . -name go.mod -not -path './tests/e2e/kube/*' -not -path './tests/e2e/sidecars/*' -printf '%h '); do \
 		for tags in "" crashtest quotavm kubestore; do \
 			[ -z "$$tags" ] || grep -rqs --include='*.go' "^//go:build.*$$tags" $$dir || continue; \
 			echo "lint $$dir$${tags:+ -tags $$tags}"; \

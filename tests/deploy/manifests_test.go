@@ -160,7 +160,7 @@ func imagesOf(objects []object) (images []string) {
 
 // What is tested in a cluster is what is deployed.
 func TestSidecarsAreThoseOfTheCluster(t *testing.T) {
-	content, err := os.ReadFile("../e2e/kube/go.mod")
+	content, err := os.ReadFile("../e2e/sidecars/go.mod")
 	if err != nil {
 		t.Fatal(err)
 	}

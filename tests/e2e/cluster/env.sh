@@ -12,7 +12,7 @@ API=https://$SVC:443
 POD=10.244                    # node i's pods: 10.244.i.0/24
 CGROUP=hostpath-csi-e2e       # node i's cgroup: this name, a dash and its own
 # What is built is kept outside of the checkout, by all that goes into it: a fresh clone need not build again.
-BIN=${XDG_CACHE_HOME:-$HOME/.cache}/hostpath-csi/kube-$(cat "$root"/tests/e2e/kube/{go.mod,go.sum,main.go,tools.go} "$HERE/build.sh" | sha256sum | cut -c1-16)
+BIN=${XDG_CACHE_HOME:-$HOME/.cache}/hostpath-csi/kube-$(cat "$root"/tests/e2e/kube/{go.mod,go.sum,main.go} "$root"/tests/e2e/sidecars/{go.mod,go.sum} "$HERE/build.sh" | sha256sum | cut -c1-16)
 KUBE=$BIN/kube
 in_network() { nsenter --net="/run/netns/$NETNS" -- "$@"; }
 kubectl() { KUBECONFIG="$RUN/admin.kubeconfig" in_network "$KUBE" kubectl "$@"; }

@@ -26,7 +26,7 @@ done
 for job in "${jobs[@]}"; do wait "$job"; done
 say "the images are on every node"
 
-crds=$(cd tests/e2e/kube && go mod download github.com/kubernetes-csi/external-snapshotter/client/v8 && go list -m -f '{{.Dir}}' github.com/kubernetes-csi/external-snapshotter/client/v8)/config/crd
+crds=$(cd tests/e2e/sidecars && go mod download github.com/kubernetes-csi/external-snapshotter/client/v8 && go list -m -f '{{.Dir}}' github.com/kubernetes-csi/external-snapshotter/client/v8)/config/crd
 kubectl apply -f "$crds/snapshot.storage.k8s.io_volumesnapshotclasses.yaml" -f "$crds/snapshot.storage.k8s.io_volumesnapshotcontents.yaml" \
 	-f "$crds/snapshot.storage.k8s.io_volumesnapshots.yaml" >/dev/null
 kubectl wait --for=condition=Established customresourcedefinitions --all --timeout=60s >/dev/null
