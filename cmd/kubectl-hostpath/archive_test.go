@@ -24,11 +24,12 @@ import (
 type archives struct {
 	*httptest.Server
 	pods    corev1.PodList
-	ran     []string // commands, each with its pod
-	refuse  string   // what the agent says against a volume; "": it makes it
-	taken   bool     // the volume's name is
-	empty   bool     // the archives are
-	volume  *v1alpha1.HostPathVolume
+	ran     []string                  // commands, each with its pod
+	refuse  string                    // what the agent says against a volume; "": it makes it
+	taken   bool                      // the volume's name is
+	empty   bool                      // the archives are
+	volumes []v1alpha1.HostPathVolume // that are there
+	volume  *v1alpha1.HostPathVolume  // that was asked for
 	pv      *corev1.PersistentVolume
 	deleted bool
 }
@@ -79,6 +80,7 @@ func (a *archives) answer(w http.ResponseWriter, r *http.Request) {
 		say(a.volume)
 	case r.Method == http.MethodGet && r.URL.Path == group:
 		list := v1alpha1.HostPathVolumeList{TypeMeta: metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "HostPathVolumeList"}}
+		list.Items = slices.Clone(a.volumes)
 		if a.volume != nil {
 			list.Items = append(list.Items, *a.volume)
 		}

@@ -45,28 +45,6 @@ func (o *options) selector() string {
 	return set.AsSelector().String()
 }
 
-func newVolumesCommand(o *options) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "volumes",
-		Short:   "List the volumes of the cluster",
-		Example: "  kubectl hostpath volumes --node worker-1 -o wide",
-		Args:    cobra.NoArgs,
-		RunE: o.run(func(ctx context.Context, c *cluster, out io.Writer) error {
-			all, err := c.volumes(ctx, o.selector())
-			if err != nil {
-				return err
-			}
-			list := show.Volumes{Volumes: []show.Volume{}}
-			for i := range all {
-				list.Volumes = append(list.Volumes, shownVolume(&all[i]))
-			}
-			return o.print(out, list, func(wide bool) show.Table { return list.Table(wide, clock()) })
-		}),
-	}
-	o.addChoice(cmd)
-	return cmd
-}
-
 func newSnapshotsCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "snapshots",

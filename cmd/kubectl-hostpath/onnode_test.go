@@ -174,6 +174,7 @@ func TestANodeIsAskedByItsOwnCommands(t *testing.T) {
 		{"orphans remove --all", "", "give --yes"},
 		{"orphans remove --all --yes", "fast/snapshots/stray goes from node worker-1\nfast/volumes/stray goes from node worker-1\n", ""},
 		{"orphans ls", "no orphans", ""},
+		{"volumes --used -o yaml", "\n  usedBytes: ", ""},
 		{"du", "worker-1   fast   " + n.dir + "/pool/volumes/db", ""},
 		{"doctor worker-1 -o yaml", "about: pool fast\n", ""}, // which warns at most
 	} {

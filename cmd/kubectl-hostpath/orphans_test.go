@@ -6,11 +6,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/show"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
+	"github.com/hostpath-csi/hostpath-csi/pkg/state/kube/v1alpha1"
 )
 
 // looking is what the driver's program tells on the nodes of archives.
@@ -35,6 +38,13 @@ func looking(pod string, command []string) ([]byte, error) {
 		}
 		return tell(show.Use{Volumes: []show.Volume{{ID: "pvc-" + node, Node: "what a record says", Pool: "fast", CapacityBytes: 4 << 30, UsedBytes: &used,
 			Claim: &state.Claim{Namespace: "shop", Name: "data-" + node}, Path: "/mnt/nvme/volumes/pvc-" + node, Enforced: true}}})
+	case "volumes --config":
+		if pod == "node-b" {
+			return nil, errors.New("the pool cannot be read")
+		}
+		used := int64(3 << 30)
+		return tell(show.Volumes{Volumes: []show.Volume{{ID: "pvc-1", Node: "what a record says", Pool: "fast", CapacityBytes: 1, UsedBytes: &used, UsedAtLeast: true, Targets: []string{"/var/lib/kubelet/pods/x"}},
+			{ID: "pvc-1", Pool: "another", UsedBytes: new(int64)}, {ID: "pvc-0", Pool: "fast", UsedBytes: new(int64)}}})
 	case "doctor --config":
 		return []byte("RESULT   ABOUT     CHECK    FOUND\nFAIL     machine   kubelet  none\n"), errors.New("1 check failed")
 	}
@@ -55,6 +65,27 @@ func TestWhatOnlyNodesKnowIsShown(t *testing.T) {
 			must(t, err)
 			wantGolden(t, name, got)
 		})
+	}
+}
+
+// TestNodesTellWhatVolumesTake: beside the records, of which one node says nothing.
+func TestNodesTellWhatVolumesTake(t *testing.T) {
+	a := serveArchives(t)
+	volume := func(id, node string) v1alpha1.HostPathVolume {
+		var v v1alpha1.HostPathVolume
+		v.Name, v.CreationTimestamp = id, metav1.NewTime(frozen.Add(-time.Hour))
+		v.Spec.Node, v.Spec.Pool, v.Spec.CapacityBytes, v.Status.Phase = node, "fast", 4<<30, state.Ready
+		return v
+	}
+	a.volumes = []v1alpha1.HostPathVolume{volume("pvc-1", "worker-1"), volume("pvc-2", "worker-2")}
+	out, err := a.run("volumes", "--used", "-o", "wide")
+	if err == nil || err.Error() != "node worker-2: the pool cannot be read" {
+		t.Errorf("of a node that cannot tell: %v", err)
+	}
+	wantGolden(t, "volumes-used", out)
+	a.ran = nil
+	if _, err := a.run("volumes"); err != nil || len(a.ran) > 0 {
+		t.Errorf("without --used, %v; it ran %q", err, a.ran)
 	}
 }
 
