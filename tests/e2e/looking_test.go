@@ -57,29 +57,42 @@ func (w *world) counted(pods []string) {
 	}
 	slices.Reverse(want)
 	w.eventually("du counts what was written", func(ctx context.Context) error {
-		out, err := hostpath(ctx, "du", "-o", "json")
-		if err != nil {
-			return err
-		}
-		var list struct {
-			Volumes []struct {
-				Node      string
-				Claim     struct{ Namespace, Name string }
-				UsedBytes int64
-			}
-		}
-		if err := json.Unmarshal([]byte(out), &list); err != nil {
-			return err
-		}
-		var got []string
-		for _, v := range list.Volumes {
-			if v.Claim.Namespace == w.ns {
-				got = append(got, fmt.Sprintf("%s %s %d MiB", v.Node, v.Claim.Name, v.UsedBytes/mib))
-			}
-		}
-		if !slices.Equal(got, want) {
-			return fmt.Errorf("it counts %q, want %q", got, want)
-		}
-		return nil
+		return w.takes(ctx, want, "du")
 	})
+	slices.Sort(want)
+	w.eventually("the nodes tell what was written", func(ctx context.Context) error {
+		return w.takes(ctx, want, "volumes", "--used")
+	})
+}
+
+// takes returns nil if a command of kubectl hostpath tells so of this test's volumes; du in that
+// order, others in any.
+func (w *world) takes(ctx context.Context, want []string, command ...string) error {
+	out, err := hostpath(ctx, append(command, "-o", "json")...)
+	if err != nil {
+		return err
+	}
+	var list struct {
+		Volumes []struct {
+			Node      string
+			Claim     struct{ Namespace, Name string }
+			UsedBytes int64
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		return err
+	}
+	var got []string
+	for _, v := range list.Volumes {
+		if v.Claim.Namespace == w.ns {
+			got = append(got, fmt.Sprintf("%s %s %d MiB", v.Node, v.Claim.Name, v.UsedBytes/mib))
+		}
+	}
+	if command[0] != "du" {
+		slices.Sort(got)
+	}
+	if !slices.Equal(got, want) {
+		return fmt.Errorf("it tells %q, want %q", got, want)
+	}
+	return nil
 }
