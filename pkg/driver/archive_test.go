@@ -2,15 +2,10 @@ package driver
 
 import (
 	"context"
-	"net"
-	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
@@ -30,22 +25,11 @@ func (p *purges) PurgeArchived(_ context.Context, pool, name string) error {
 
 func TestTheArchiveIsPurgedByPoolAndName(t *testing.T) {
 	for _, served := range []bool{true, false} {
-		p, o := &purges{}, Options{Healthy: func(context.Context) error { return nil }}
+		p, o := &purges{}, Options{}
 		if served {
 			o.Archive = p
 		}
-		s := NewServer(o)
-		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() { _ = s.Serve(l) }()
-		t.Cleanup(func() { s.Stop(time.Second) })
-		conn, err := grpc.NewClient("unix://"+l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		conn := dialServed(t, o)
 		for _, c := range []struct {
 			name string
 			want codes.Code

@@ -2,15 +2,10 @@ package driver
 
 import (
 	"context"
-	"net"
-	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
@@ -31,22 +26,11 @@ func (r *removals) RemoveOrphan(_ context.Context, pool, path string) error {
 
 func TestOrphansAreAskedForByPoolAndPath(t *testing.T) {
 	for _, served := range []bool{true, false} {
-		r, o := &removals{}, Options{Healthy: func(context.Context) error { return nil }}
+		r, o := &removals{}, Options{}
 		if served {
 			o.Orphans = r
 		}
-		s := NewServer(o)
-		l, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() { _ = s.Serve(l) }()
-		t.Cleanup(func() { s.Stop(time.Second) })
-		conn, err := grpc.NewClient("unix://"+l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		conn := dialServed(t, o)
 		for orphan, want := range map[string]codes.Code{
 			"fast/volumes/a\xff\n": codes.OK, "fast/claims/x/y": codes.OK, "fast/volumes/used": codes.FailedPrecondition,
 			"": codes.InvalidArgument, "fast": codes.InvalidArgument, "fast/": codes.InvalidArgument, "/volumes/a": codes.InvalidArgument,
