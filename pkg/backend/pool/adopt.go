@@ -148,24 +148,51 @@ func (p *Pool) label(d *os.File, i item, own func(there *state.Meta) error) erro
 	return d.Sync()
 }
 
-// isAdopted tells whether what the volume adopts is the volume's, and not yet in its place.
-func (p *Pool) isAdopted(i item) bool {
+// isAdopted tells whether what the volume adopts is the volume's, and not yet in its place. Not
+// being able to read is an error: whoever took it for a no would end a record and leave its
+// directory, or call a volume lost.
+func (p *Pool) isAdopted(i item) (bool, error) {
+	if CheckAdoptable(i.adopted) != nil {
+		return false, nil
+	}
 	if name, ok := ArchivedName(i.adopted); ok {
 		return p.isPromised(name, i)
 	}
 	var there struct{ state.Meta }
-	return p.readRecord(i.adopted, &there) == nil && there.UID == i.uid
+	if err := p.readRecord(i.adopted, &there); err != nil {
+		return false, unlessAbsent(err)
+	}
+	return there.UID == i.uid, nil
+}
+
+// unlessAbsent returns nil if an error of reading a record means that there is nothing, or
+// nothing of ours; else the error.
+func unlessAbsent(err error) error {
+	var errno unix.Errno
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP), errors.Is(err, unix.EXDEV):
+		return nil
+	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENAMETOOLONG): // no file has such a name
+		return nil
+	case errors.As(err, &errno):
+		return err
+	}
+	return nil
 }
 
 // placeAdopted moves an adopted directory to the volume's place, which may be where it is.
 func (p *Pool) placeAdopted(i item) (string, error) {
+	adopted, err := p.isAdopted(i)
+	if err != nil {
+		return "", fmt.Errorf("placing %s: %w", i, err)
+	}
 	if i.adopted == i.path {
-		if p.isAdopted(i) {
+		if adopted {
 			return i.path, nil
 		}
 		return "", state.Errorf(state.Lost, "%s is not in pool %s any more", i, p.path)
 	}
-	if !p.isAdopted(i) {
+	if !adopted {
 		if p.isPlaced(i) && p.isTaken(i) {
 			return i.path, nil
 		}
@@ -201,8 +228,9 @@ func (p *Pool) Disown(v state.Volume, release func(d *os.File) error) error {
 	if err := i.check(); err != nil {
 		return err
 	}
-	if CheckAdoptable(i.adopted) != nil || !p.isAdopted(i) {
-		return nil // it never came so far
+	adopted, err := p.isAdopted(i)
+	if err != nil || !adopted {
+		return err // or it never came so far
 	}
 	if name, ok := ArchivedName(i.adopted); ok {
 		return p.breakPromise(name, i, release)

@@ -176,7 +176,11 @@ func (p *Pool) discard(i item) error {
 	if err := i.check(); err != nil {
 		return err
 	}
-	if i.adopted != "" && i.adopted != i.path && CheckAdoptable(i.adopted) == nil && p.isAdopted(i) {
+	adopted, err := p.isAdopted(i)
+	if err != nil {
+		return err
+	}
+	if adopted && i.adopted != i.path {
 		if _, err := p.placeAdopted(i); err != nil { // a crash, or an error, has kept it from its place
 			return err
 		}
@@ -280,7 +284,11 @@ func (p *Pool) open(i item, flags int) (*os.File, error) {
 			return nil, state.Errorf(state.Lost, "opening %s in %s: %w", i, at.Name(), err)
 		}
 	}
-	if i.adopted != "" && CheckAdoptable(i.adopted) == nil && p.isAdopted(i) { // about to be placed
+	adopted, unread := p.isAdopted(i)
+	if unread != nil {
+		return nil, unread
+	}
+	if adopted { // about to be placed
 		if fd, err := openAt(int(p.root.Fd()), i.adopted, flags); err == nil {
 			return os.NewFile(uintptr(fd), filepath.Join(p.path, i.adopted)), nil
 		}

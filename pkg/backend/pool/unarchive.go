@@ -109,13 +109,13 @@ func notArchived(name string) error {
 }
 
 // isPromised tells whether an entry of the archive is to become, or is, this volume.
-func (p *Pool) isPromised(name string, i item) bool {
+func (p *Pool) isPromised(name string, i item) (bool, error) {
 	f, was, err := p.openKept(name)
 	if err != nil {
-		return false
+		return false, unlessAbsent(err)
 	}
 	_ = f.Close()
-	return was.Heir != nil && was.Heir.UID == i.uid
+	return was.Heir != nil && was.Heir.UID == i.uid, nil
 }
 
 // beginLife writes the record of the volume that it is on an entry of the archive, durably: it

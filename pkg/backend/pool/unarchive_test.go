@@ -186,3 +186,31 @@ func TestOnlyWhatWasAVolumeComesBackAndOnlyToAFreePlace(t *testing.T) {
 		t.Errorf("the trash holds %q, %v", trash, err)
 	}
 }
+
+// What cannot be read is not known to be absent: nothing is ended, and no volume called lost.
+func TestADiskThatCannotBeReadIsNoSignThatNothingWasAdopted(t *testing.T) {
+	p := open(t, prepare(t, disk(t)))
+	legacy := comingBack("b", archived(t, p, "a"), "1")
+	directory := legacy
+	directory.Spec.Adopt = "legacy"
+	closed, err := os.Open(p.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = closed.Close()
+	there := p.root
+	defer func() { p.root = there }()
+	for _, v := range []state.Volume{legacy, directory} {
+		p.root = closed
+		refusals := map[string]error{"disown": p.Disown(v, func(*os.File) error { return nil }), "discard": p.Discard(v)}
+		p.root = there
+		for what, err := range refusals {
+			if err == nil || state.ReasonOf(err) == state.NotFound || state.ReasonOf(err) == state.Lost {
+				t.Errorf("%s of what adopts %s: %v", what, v.Spec.Adopt, err)
+			}
+		}
+		if err := p.Disown(v, func(*os.File) error { return nil }); err != nil {
+			t.Errorf("where nothing was adopted: %v", err)
+		}
+	}
+}
