@@ -91,6 +91,10 @@ func (r *records[S, U]) Get(ctx context.Context, id string) (found state.Object[
 	return found, err
 }
 
+func (r *records[S, U]) Known(ctx context.Context, id string) (state.Object[S, U], error) {
+	return r.Get(ctx, id)
+}
+
 func (r *records[S, U]) List(ctx context.Context, page state.Page) (list []state.Object[S, U], next string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

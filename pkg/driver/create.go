@@ -127,13 +127,18 @@ func parseCreate(req *csi.CreateVolumeRequest, defaults config.Parameters) (w wa
 const maxAttempts = 10
 
 // findOrDeclare returns the record for what is wanted: the one that is there, if
-// it was asked for in the same words, or a new one.
+// it was asked for in the same words, or a new one. Most are new, so at first only what is known
+// is looked at; why none can be made is told once it is certain that there is none.
 func (c *controller) findOrDeclare(ctx context.Context, want wanted) (state.Volume, error) {
-	for attempt := 1; ; attempt++ {
-		v, err := c.volumes.Get(ctx, want.id)
+	look := c.volumes.Known
+	for attempt := 1; ; attempt, look = attempt+1, c.volumes.Get {
+		v, err := look(ctx, want.id)
 		if state.ReasonOf(err) == state.NotFound {
-			var spec state.VolumeSpec
-			if spec, err = c.specify(ctx, want); err != nil {
+			spec, err := c.specify(ctx, want)
+			if err != nil && attempt == 1 {
+				continue // there may be one, which has the room that is missing
+			}
+			if err != nil {
 				return v, err
 			}
 			v, err = c.volumes.Create(ctx, want.id, spec)

@@ -61,18 +61,18 @@ func (c *controller) CreateSnapshot(ctx context.Context, req *csi.CreateSnapshot
 // findOrDeclareSnapshot returns the record of the snapshot: the one that is there, if it
 // is of that volume, or a new one. One that is there needs its volume no more.
 func (c *controller) findOrDeclareSnapshot(ctx context.Context, id, name, volume string) (state.Snapshot, error) {
-	for {
-		s, err := c.snapshots.Get(ctx, id)
+	look := c.snapshots.Known // see findOrDeclare
+	for attempt := 1; ; attempt, look = attempt+1, c.snapshots.Get {
+		s, err := look(ctx, id)
 		if state.ReasonOf(err) == state.NotFound {
-			v, err := c.get(ctx, volume)
-			if err != nil {
-				return s, fmt.Errorf("source_volume_id: %w", err)
+			spec, err := c.specifySnapshot(ctx, name, volume)
+			if err != nil && attempt == 1 {
+				continue // there may be one, which needs its volume no more
 			}
-			if err := c.reachable(v); err != nil {
+			if err != nil {
 				return s, err
 			}
-			s, err = c.snapshots.Create(ctx, id, state.SnapshotSpec{Name: name, Volume: v.ID, VolumeUID: v.UID,
-				Node: v.Spec.Node, Pool: v.Spec.Pool, AccessType: v.Spec.AccessType})
+			s, err = c.snapshots.Create(ctx, id, spec)
 			if state.ReasonOf(err) == state.AlreadyExists {
 				continue // somebody was faster; see whether it is what we want
 			}
@@ -98,6 +98,16 @@ func (c *controller) findOrDeclareSnapshot(ctx context.Context, id, name, volume
 			return s, fmt.Errorf("waiting for the end of an earlier snapshot %s: %w", s.ID, err)
 		}
 	}
+}
+
+// specifySnapshot is what is declared of a new snapshot of a volume.
+func (c *controller) specifySnapshot(ctx context.Context, name, volume string) (spec state.SnapshotSpec, err error) {
+	v, err := c.get(ctx, volume)
+	if err != nil {
+		return spec, fmt.Errorf("source_volume_id: %w", err)
+	}
+	return state.SnapshotSpec{Name: name, Volume: v.ID, VolumeUID: v.UID,
+		Node: v.Spec.Node, Pool: v.Spec.Pool, AccessType: v.Spec.AccessType}, c.reachable(v)
 }
 
 // DeleteSnapshot asks for the snapshot's end, as DeleteVolume does for a volume's. What

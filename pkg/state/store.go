@@ -42,6 +42,11 @@ type Records[S, U any] interface {
 // Desired is the controller's half: it writes what shall be.
 type Desired[S, U any] interface {
 	Records[S, U]
+	// Known is Get without asking anybody beyond this process: where another process writes,
+	// too, a record that this one has not been told of yet is NotFound. It is for whoever
+	// creates the record then, which tells for certain; an error that is answered instead
+	// takes a Get first, lest it be told of something that is there.
+	Known(ctx context.Context, id string) (Object[S, U], error)
 	// Create stores a new record with an empty Status and returns it with its
 	// Meta filled in. AlreadyExists if the ID is taken, even by a record whose
 	// deletion was asked for.

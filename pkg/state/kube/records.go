@@ -37,7 +37,22 @@ func newRecords[S, U any, O object[S, U]](s *Store, kind, node string, valid fun
 
 // Get returns the record as this process knows it, which is never older than what it
 // has written itself. One that it does not know it asks the API server for.
-func (r *records[S, U, O]) Get(ctx context.Context, id string) (record state.Object[S, U], err error) {
+func (r *records[S, U, O]) Get(ctx context.Context, id string) (state.Object[S, U], error) {
+	return r.get(ctx, id, r.find)
+}
+
+// Known is Get of what this process knows: a new volume costs no request that finds nothing.
+func (r *records[S, U, O]) Known(ctx context.Context, id string) (state.Object[S, U], error) {
+	return r.get(ctx, id, func(_ context.Context, id string) (obj O, err error) {
+		obj, ok := r.cache.get(id)
+		if !ok {
+			err = r.notFound(id)
+		}
+		return obj, err
+	})
+}
+
+func (r *records[S, U, O]) get(ctx context.Context, id string, find func(ctx context.Context, id string) (O, error)) (record state.Object[S, U], err error) {
 	if err := r.store.enter(ctx); err != nil {
 		return record, err
 	}
@@ -45,7 +60,7 @@ func (r *records[S, U, O]) Get(ctx context.Context, id string) (record state.Obj
 	if !r.valid(id) {
 		return record, r.notFound(id)
 	}
-	obj, err := r.find(ctx, id)
+	obj, err := find(ctx, id)
 	if err != nil {
 		return record, err
 	}

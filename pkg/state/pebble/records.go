@@ -53,6 +53,11 @@ func (r *records[S, U]) Get(ctx context.Context, id string) (obj state.Object[S,
 	return obj, err
 }
 
+// Known is Get: nobody else writes.
+func (r *records[S, U]) Known(ctx context.Context, id string) (state.Object[S, U], error) {
+	return r.Get(ctx, id)
+}
+
 // Watch tells of every change from now on, until ctx ends or the store is closed.
 func (r *records[S, U]) Watch(ctx context.Context) <-chan state.Event[S, U] {
 	return r.changes.Watch(ctx, func(c change) (e state.Event[S, U], ok bool) {

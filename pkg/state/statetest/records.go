@@ -33,6 +33,25 @@ func createGet(t *testing.T, s state.Store) {
 	wantSame(t, mustGet(t, s, "pvc-1"), created)
 }
 
+// What the store was told of by its own calls is known at once.
+func known(t *testing.T, s state.Store) {
+	created := mustCreate(t, s, "a")
+	got, err := s.Volumes().Known(soon(t), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, got, created)
+	mustDelete(t, s, "a")
+	if got, err = s.Volumes().Known(soon(t), "a"); err != nil || got.DeletedAt == nil {
+		t.Errorf("a record whose deletion was asked for is known as %+v, %v", got, err)
+	}
+	mustFinalize(t, s, created)
+	for _, id := range []string{"a", "b", "", "../b"} {
+		_, err = s.Volumes().Known(soon(t), id)
+		wantReason(t, state.NotFound, err)
+	}
+}
+
 func createTaken(t *testing.T, s state.Store) {
 	first := mustCreate(t, s, "a")
 	_, err := s.Volumes().Create(soon(t), "a", spec("other"))

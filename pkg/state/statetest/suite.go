@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) state.Store, options ...Option) {
 		run  func(*testing.T, state.Store)
 	}{
 		{"a record reads back as it was created", createGet},
+		{"what is known is what there is, where nobody else writes", known},
 		{"an ID is taken until its record is finalized", createTaken},
 		{"an ID that cannot be one names no record", hostileIDs},
 		{"a name of any bytes is kept whole", hostileNames},
