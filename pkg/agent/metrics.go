@@ -28,7 +28,7 @@ func newMetrics(a *Agent) *metrics {
 		reconciled: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "hostpath_csi_reconcile_duration_seconds",
 			Help:    "Time to bring one changed volume in line with its record.",
-			Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14), // as for calls: 100 us to 15 s
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}, // as for calls
 		}),
 		retried: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "hostpath_csi_reconcile_retries_total",

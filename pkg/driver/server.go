@@ -35,7 +35,7 @@ func NewServer(o Options) *Server {
 	s := &Server{health: newHealthServer(&o), duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "hostpath_csi_rpc_duration_seconds",
 		Help:    "Time from the arrival of a CSI call to its answer.",
-		Buckets: prometheus.ExponentialBuckets(0.0001, 2.5, 14), // 100 us to 15 s
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	}, []string{"method", "code"})}
 	// Workers stay between calls: a new goroutine would have to grow its stack for
 	// each. More calls than workers are served by goroutines of their own.
