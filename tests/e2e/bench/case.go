@@ -83,8 +83,10 @@ func (r *round) phase(ctx context.Context, h half, do func(context.Context) (*st
 	if err != nil {
 		return p, err
 	}
-	if _, err := r.log.Next(); err != nil { // what was before
-		return p, err
+	if r.log != nil {
+		if _, err := r.log.Next(); err != nil { // what was before
+			return p, err
+		}
 	}
 	coresBefore, err := lookAtCores()
 	if err != nil {
@@ -111,6 +113,9 @@ func (r *round) phase(ctx context.Context, h half, do func(context.Context) (*st
 	p.Work = report.OfHistogram(now.histogram(before, audit.Provisioner, h.work, nil))
 	p.ManagerWaits = now.histogram(before, audit.ControllerManager, "rest_client_rate_limiter_duration_seconds", nil).Sum / float64(r.n)
 	p.CPU = now.cpu(before)
+	if p.Traced = r.log != nil; !p.Traced {
+		return p, nil
+	}
 	if err := r.trace(ctx, h.ways[r.binding.mode], &p); err != nil {
 		// What was measured for minutes is worth telling without it.
 		p.Untold = err.Error()

@@ -36,7 +36,7 @@ type cluster struct {
 	objects           dynamic.Interface
 	controllerManager rest.Interface
 	scheduler         rest.Interface
-	log               *audit.Log
+	log               *audit.Log // nil: there is none
 }
 
 func connect(r reach) (*cluster, error) {
@@ -58,7 +58,9 @@ func connect(r reach) (*cluster, error) {
 	if c.scheduler, err = component(config, r.scheduler); err != nil {
 		return nil, err
 	}
-	c.log, err = audit.Open(r.auditLog)
+	if r.auditLog != "" {
+		c.log, err = audit.Open(r.auditLog)
+	}
 	return c, err
 }
 
@@ -76,7 +78,11 @@ func component(config *rest.Config, address string) (rest.Interface, error) {
 	return client.CoreV1().RESTClient(), nil
 }
 
-func (c *cluster) close() { _ = c.log.Close() }
+func (c *cluster) close() {
+	if c.log != nil {
+		_ = c.log.Close()
+	}
+}
 
 // get asks for a path, relative to a component's or the API server's address.
 func get(ctx context.Context, from rest.Interface, path string) ([]byte, error) {

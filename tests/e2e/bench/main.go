@@ -103,7 +103,7 @@ func run(ctx context.Context, args []string) error {
 func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&o.reach.kubeconfig, "kubeconfig", "", "file by which the API server is reached (all rights)")
-	flags.StringVar(&o.reach.auditLog, "audit-log", "", "where the API server writes down who asked it for what (tests/e2e/cluster/audit.yaml)")
+	flags.StringVar(&o.reach.auditLog, "audit-log", "", "where the API server writes down who asked it for what (tests/e2e/cluster/audit.yaml): told is then who has a claim in hand, and who asks how often")
 	flags.StringVar(&o.reach.controllerManager, "controller-manager", "https://127.0.0.1:10257", "the controller manager's own address")
 	flags.StringVar(&o.reach.scheduler, "scheduler", "https://127.0.0.1:10259", "the scheduler's own address")
 	flags.DurationVar(&o.timeout, "timeout", 15*time.Minute, "for one number of claims, made and deleted")

@@ -3,11 +3,7 @@
 # does, and waits until it serves.
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
-if [ -f "$RUN/pids/controller-manager" ]; then
-	old=$(cat "$RUN/pids/controller-manager")
-	kill "$old"
-	while kill -0 "$old" 2>/dev/null; do sleep 0.1; done
-fi
+stop controller-manager
 P=$RUN/pki
 start controller-manager "$KUBE" kube-controller-manager --kubeconfig="$RUN/kcm.kubeconfig" --leader-elect=false \
 	--authentication-kubeconfig="$RUN/kcm.kubeconfig" --authorization-kubeconfig="$RUN/kcm.kubeconfig" \

@@ -16,6 +16,13 @@ BIN=${XDG_CACHE_HOME:-$HOME/.cache}/hostpath-csi/kube-$(cat "$root"/tests/e2e/ku
 KUBE=$BIN/kube
 in_network() { nsenter --net="/run/netns/$NETNS" -- "$@"; }
 kubectl() { KUBECONFIG="$RUN/admin.kubeconfig" in_network "$KUBE" kubectl "$@"; }
+stop() { # NAME: ends what start has started, if anything
+	local pid
+	pid=$(cat "$RUN/pids/$1" 2>/dev/null) || return 0
+	kill "$pid"
+	while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+	rm "$RUN/pids/$1"
+}
 start() { # NAME COMMAND...: in the control plane's network. nsenter and setsid exec what follows, so that $! is the daemon itself
 	local name=$1
 	shift

@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
 # Brings the cluster up: etcd and the control plane in a network namespace of their own, then
 # NODES (3) nodes. Nothing of the host's network is touched. Logs: out/e2e/log. down.sh ends it.
-#
-#	AUDIT=1  the API server writes down who asked it for what, in out/e2e/log/audit.log
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 [ "$(id -u)" = 0 ] || { echo "a cluster makes namespaces and mounts, and needs root" >&2; exit 1; }
@@ -31,21 +29,7 @@ start etcd "$KUBE" etcd --data-dir "$RUN/etcd" --unsafe-no-fsync --log-level war
 	--listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
 	--listen-peer-urls http://127.0.0.1:2380 --initial-advertise-peer-urls http://127.0.0.1:2380 \
 	--initial-cluster default=http://127.0.0.1:2380
-audit=()
-[ -z "${AUDIT:-}" ] || audit=(--audit-policy-file="$HERE/audit.yaml" --audit-log-path="$RUN/log/audit.log")
-start apiserver "$KUBE" kube-apiserver --etcd-servers=http://127.0.0.1:2379 \
-	--bind-address="$SVC" --secure-port=443 --advertise-address="$SVC" --service-cluster-ip-range=10.96.0.0/16 \
-	--tls-cert-file="$P/apiserver.crt" --tls-private-key-file="$P/apiserver.key" --client-ca-file="$P/ca.crt" \
-	--kubelet-client-certificate="$P/apiserver-kubelet-client.crt" --kubelet-client-key="$P/apiserver-kubelet-client.key" \
-	--kubelet-preferred-address-types=InternalIP --service-account-issuer=https://kubernetes.default.svc \
-	--service-account-key-file="$P/sa.pub" --service-account-signing-key-file="$P/sa.key" \
-	--authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true --profiling=false "${audit[@]}"
-limit=$((SECONDS + 300))
-until kubectl get --raw /readyz >/dev/null 2>&1; do
-	kill -0 "$(cat "$RUN/pids/apiserver")" 2>/dev/null && [ $SECONDS -lt $limit ] ||
-		{ tail -n 20 "$RUN/log/etcd.log" "$RUN/log/apiserver.log" >&2; exit 1; }
-	sleep 0.2
-done
+"$HERE/apiserver.sh"
 say "the API server is ready"
 "$HERE/controller-manager.sh"
 start scheduler "$KUBE" kube-scheduler --kubeconfig="$RUN/scheduler.kubeconfig" --leader-elect=false --bind-address=127.0.0.1 \

@@ -35,12 +35,14 @@ func (r *Result) Judge() {
 		goal := func(what string, most, got float64, unit string) {
 			r.Goals = append(r.Goals, Goal{What: fmt.Sprintf("%s, %d %s", what, c.Claims, c.Binding), Most: most, Got: got, Unit: unit, Reached: got <= most})
 		}
-		goal("CreateVolume in the driver, p50", createMillis, c.Create.Driver.P50*1e3, "ms")
+		if !c.Create.Traced {
+			goal("CreateVolume in the driver, p50", createMillis, c.Create.Driver.P50*1e3, "ms")
+		}
 		goal("in the driver, until bound", inDriver, c.Create.inDriver()*100, "% of the claim's time")
-		if c.Create.Untold == "" {
+		if c.Create.Traced && c.Create.Untold == "" {
 			goal("API writes of the driver, create", writes, c.Create.writes(), "per volume")
 		}
-		if c.Delete.Untold == "" {
+		if c.Delete.Traced && c.Delete.Untold == "" {
 			goal("API writes of the driver, delete", writes, c.Delete.writes(), "per volume")
 		}
 		goal("memory, node plugin", nodeMiB, c.Memory[audit.Node]/bytesPerMiB, "MiB")

@@ -35,6 +35,7 @@ func measured() *Result {
 		Delete: Phase{Seconds: 8, Claim: Latency{4, 4.1, 7, 7.5}, CPU: map[string]float64{audit.Controller: 0.25}},
 		Memory: map[string]float64{audit.Controller: 42 << 20, audit.Node: 35 << 20},
 	}
+	few.Create.Traced, few.Delete.Traced = true, true
 	many := few
 	many.Binding, many.Claims, many.Pods, many.PodsReady = "WaitForFirstConsumer", 500, 10, 130
 	many.Create.Driver = Latency{2, 0.051, 0.2, 0.3}
@@ -50,12 +51,33 @@ func measured() *Result {
 	return r
 }
 
+// untraced is what a run might have measured without an audit log.
+func untraced() *Result {
+	r := measured()
+	for i := range r.Cases {
+		for _, p := range []*Phase{&r.Cases[i].Create, &r.Cases[i].Delete} {
+			p.Traced, p.Stages, p.Calls = false, nil, nil
+		}
+	}
+	r.Judge()
+	return r
+}
+
 func TestTheTableIsForPeople(t *testing.T) {
+	wantTable(t, measured(), "table.golden")
+}
+
+func TestWithoutAnAuditLogTheTableTellsOfTimesOnly(t *testing.T) {
+	wantTable(t, untraced(), "untraced.golden")
+}
+
+func wantTable(t *testing.T, r *Result, name string) {
+	t.Helper()
 	var out strings.Builder
-	if err := measured().WriteTable(&out); err != nil {
+	if err := r.WriteTable(&out); err != nil {
 		t.Fatal(err)
 	}
-	const path = "testdata/table.golden"
+	path := "testdata/" + name
 	if *update {
 		if err := os.WriteFile(path, []byte(out.String()), 0o644); err != nil {
 			t.Fatal(err)
@@ -81,16 +103,33 @@ func TestGoalsAreForAsManyClaimsAsTheyAreMeantFor(t *testing.T) {
 			missed = append(missed, strings.Split(g.What, ",")[0])
 		}
 	}
-	if want := []string{"CreateVolume in the driver", "in the driver", "memory"}; !slices.Equal(missed, want) {
+	if want := []string{"in the driver", "memory"}; !slices.Equal(missed, want) {
 		t.Errorf("missed are %q, not %q", missed, want)
 	}
-	if len(r.Goals) != 6 || !r.Missed() {
+	if len(r.Goals) != 5 || !r.Missed() {
 		t.Errorf("%d goals, missed: %v", len(r.Goals), r.Missed())
 	}
 	r.Cases = r.Cases[:1]
 	r.Judge()
 	if len(r.Goals) != 0 || r.Missed() {
 		t.Errorf("with 100 claims there are goals: %v", r.Goals)
+	}
+}
+
+// An audit log has the API server take longer, and alone tells of its calls.
+func TestTheDriversTimeIsJudgedWithoutAnAuditLogAndItsCallsWithOne(t *testing.T) {
+	judged := func(r *Result) (all []string) {
+		for _, g := range r.Goals {
+			all = append(all, strings.TrimSuffix(g.What, ", 500 WaitForFirstConsumer"))
+		}
+		return all
+	}
+	inDriver, memory := "in the driver, until bound", []string{"memory, node plugin", "memory, controller"}
+	if got, want := judged(measured()), append([]string{inDriver, "API writes of the driver, create", "API writes of the driver, delete"}, memory...); !slices.Equal(got, want) {
+		t.Errorf("with a log, %q is judged, not %q", got, want)
+	}
+	if got, want := judged(untraced()), append([]string{"CreateVolume in the driver, p50", inDriver}, memory...); !slices.Equal(got, want) {
+		t.Errorf("without a log, %q is judged, not %q", got, want)
 	}
 }
 
@@ -145,7 +184,7 @@ func TestTheResultIsForMachinesToo(t *testing.T) {
 	if err := json.Unmarshal(text, &back); err != nil {
 		t.Fatal(err)
 	}
-	if len(back.Cases) != 2 || back.Cases[1].Create.Stages[0].Mean != 1 || len(back.Goals) != 6 {
+	if len(back.Cases) != 2 || back.Cases[1].Create.Stages[0].Mean != 1 || len(back.Goals) != 5 {
 		t.Errorf("it was read as %+v", back)
 	}
 	if err := measured().WriteJSON(""); err != nil {

@@ -55,11 +55,13 @@ type Phase struct {
 	Queue Latency `json:"queue"`
 	Work  Latency `json:"work"`
 	// ManagerWaits is how long, per claim, the controller manager's requests waited for its own limit.
-	ManagerWaits float64       `json:"managerWaitsSeconds"`
-	Stages       []audit.Stage `json:"stages"`
-	Calls        []audit.Calls `json:"calls"`
-	// Untold is why there are no stages and calls.
-	Untold string `json:"untold,omitempty"`
+	ManagerWaits float64 `json:"managerWaitsSeconds"`
+	// Traced says that an audit log was kept, which has the API server take longer: it tells of
+	// Stages and Calls. Untold is why there are none nevertheless.
+	Traced bool          `json:"traced"`
+	Stages []audit.Stage `json:"stages,omitempty"`
+	Calls  []audit.Calls `json:"calls,omitempty"`
+	Untold string        `json:"untold,omitempty"`
 	// CPU is processor time, by process, in seconds; of several of one kind, of all.
 	CPU map[string]float64 `json:"cpu"`
 	// Busy is the share of all cores' time that was used, by whomever.

@@ -31,7 +31,7 @@ func (r *Result) WriteTable(w io.Writer) error {
 	p.cpu(r.Cases)
 	p.printf("\nMemory with all volumes there, MiB; of several processes the largest\n\n")
 	p.memory(r.Cases)
-	for _, phase := range phases {
+	for _, phase := range r.traced() {
 		p.printf("\nAPI calls per volume: %s\n\n", phase.name)
 		p.calls(r.Cases, phase)
 	}
@@ -51,6 +51,16 @@ type phase struct {
 var phases = []phase{
 	{"create", "CreateVolume", func(c Case) Phase { return c.Create }},
 	{"delete", "DeleteVolume", func(c Case) Phase { return c.Delete }},
+}
+
+// traced are the phases of which an audit log has told something.
+func (r *Result) traced() (all []phase) {
+	for _, phase := range phases {
+		if slices.ContainsFunc(r.Cases, func(c Case) bool { return phase.of(c).Traced }) {
+			all = append(all, phase)
+		}
+	}
+	return all
 }
 
 // printer keeps the first error.
@@ -155,13 +165,14 @@ func (p *printer) compare(cases []Case, head string, fill func(row func(name str
 }
 
 func (p *printer) stages(cases []Case, phase phase) {
+	names := keys(cases, func(c Case) (names []string) {
+		for _, s := range phase.of(c).Stages {
+			names = append(names, s.Name)
+		}
+		return names
+	})
 	p.compare(cases, "in the hands of", func(row func(string, func(Case) float64)) {
-		for _, name := range keys(cases, func(c Case) (names []string) {
-			for _, s := range phase.of(c).Stages {
-				names = append(names, s.Name)
-			}
-			return names
-		}) {
+		for _, name := range names {
 			row(name, func(c Case) (mean float64) {
 				for _, s := range phase.of(c).Stages {
 					if s.Name == name {
@@ -171,12 +182,14 @@ func (p *printer) stages(cases []Case, phase phase) {
 				return mean
 			})
 		}
-		row("together", func(c Case) (sum float64) {
-			for _, s := range phase.of(c).Stages {
-				sum += s.Mean
-			}
-			return sum
-		})
+		if len(names) > 0 {
+			row("together", func(c Case) (sum float64) {
+				for _, s := range phase.of(c).Stages {
+					sum += s.Mean
+				}
+				return sum
+			})
+		}
 		row("as their own metrics have it:", nil)
 		row("  "+phase.call+" in the driver", func(c Case) float64 { return phase.of(c).Driver.Mean })
 		row("  the same call, in csi-provisioner", func(c Case) float64 { return phase.of(c).Call.Mean })
