@@ -112,6 +112,10 @@ type Agent struct {
 	// calls may be using their descriptors, which would be others' by then.
 	letGo   []backend.Backend
 	running context.Context // ends with Stop; set by Start
+	// told and toldSnapshots are the changes of records since Attach, which Start begins to read.
+	told          <-chan state.Event[state.VolumeSpec, state.VolumeStatus]
+	toldSnapshots <-chan state.Event[state.SnapshotSpec, state.SnapshotStatus]
+	life          context.Context // ends with Stop; set by Attach
 
 	// started tells what an earlier process left from what is asked for now.
 	started   time.Time
@@ -160,6 +164,12 @@ func (a *Agent) Attach(ctx context.Context) error {
 	if err := ensureNode(ctx, a.o.Nodes, a.o.NodeID); err != nil {
 		return err
 	}
+	// Before the scan looks at the records: what is declared from then on nobody else tells of.
+	a.life, a.stop = context.WithCancel(context.Background())
+	a.told = a.o.Volumes.Watch(a.life)
+	if a.o.Snapshots != nil {
+		a.toldSnapshots = a.o.Snapshots.Watch(a.life)
+	}
 	var errs error
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -191,23 +201,21 @@ func (a *Agent) PoolPaths() map[string]string {
 	return paths
 }
 
-// Start begins to reconcile. Publishes must know by now what is mounted.
+// Start begins to reconcile, after Attach. Publishes must know by now what is mounted.
 func (a *Agent) Start(publishes Publishes) {
 	a.publishes = publishes
-	ctx, stop := context.WithCancel(context.Background())
-	a.stop, a.running = stop, ctx
-	changes := a.o.Volumes.Watch(ctx)
+	ctx := a.life
+	a.running = ctx
 	a.work.Go(func() {
-		for e := range changes {
+		for e := range a.told {
 			if !e.Gone && e.Object.Spec.Node == a.o.NodeID && unfinished(e.Object) {
 				a.queue.add(e.Object.ID)
 			}
 		}
 	})
-	if a.o.Snapshots != nil {
-		changes := a.o.Snapshots.Watch(ctx)
+	if a.toldSnapshots != nil {
 		a.work.Go(func() {
-			for e := range changes {
+			for e := range a.toldSnapshots {
 				if !e.Gone && e.Object.Spec.Node == a.o.NodeID && unfinishedSnapshot(e.Object) {
 					a.snapshots.add(e.Object.ID)
 				}
