@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/hostpath-csi/hostpath-csi/pkg/backend"
 	"github.com/hostpath-csi/hostpath-csi/pkg/state"
 )
@@ -184,6 +186,35 @@ func TestOnlyWhatWasAVolumeComesBackAndOnlyToAFreePlace(t *testing.T) {
 	trash, err := p.Trash(t.Context())
 	if err != nil || slices.Contains(trash, name) {
 		t.Errorf("the trash holds %q, %v", trash, err)
+	}
+}
+
+// What lies where a volume was to adopt something may be anything: it must not keep the record of
+// the failed volume from being ended.
+func TestWhatCanCarryNoRecordWasNotAdopted(t *testing.T) {
+	p := open(t, prepare(t, disk(t)))
+	v := comingBack("b", archived(t, p, "a"), "1")
+	v.Spec.Adopt = "legacy"
+	at := filepath.Join(p.Path(), v.Spec.Adopt)
+	for name, make := range map[string]func() error{
+		"a socket":                  func() error { return unix.Mknod(at, unix.S_IFSOCK|0o600, 0) },
+		"a pipe":                    func() error { return unix.Mkfifo(at, 0o600) },
+		"a device":                  func() error { return unix.Mknod(at, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) },
+		"a device without a driver": func() error { return unix.Mknod(at, unix.S_IFBLK|0o600, int(unix.Mkdev(240, 240))) },
+		"a symbolic link":           func() error { return os.Symlink("/", at) },
+		"a file":                    func() error { return os.WriteFile(at, nil, 0o600) },
+	} {
+		if err := make(); err != nil {
+			t.Fatal(err)
+		}
+		for what, err := range map[string]error{"disown": p.Disown(v, func(*os.File) error { return nil }), "discard": p.Discard(v)} {
+			if err != nil {
+				t.Errorf("%s, where %s is: %v", what, name, err)
+			}
+		}
+		if err := os.Remove(at); err != nil {
+			t.Errorf("%s was touched: %v", name, err)
+		}
 	}
 }
 
