@@ -26,6 +26,7 @@ stop() { # NAME: ends what start has started, if anything
 start() { # NAME COMMAND...: in the control plane's network. nsenter and setsid exec what follows, so that $! is the daemon itself
 	local name=$1
 	shift
-	setsid nsenter --net="/run/netns/$NETNS" -- "$@" >>"$RUN/log/$name.log" 2>&1 </dev/null &
+	# A control plane keeps gigabytes, and collects its garbage seldom. This one keeps little, and would do so all the time.
+	GOGC=400 setsid nsenter --net="/run/netns/$NETNS" -- "$@" >>"$RUN/log/$name.log" 2>&1 </dev/null &
 	echo $! >"$RUN/pids/$name"
 }
