@@ -174,8 +174,6 @@ func unlessAbsent(err error) error {
 		return nil
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENAMETOOLONG): // no file has such a name
 		return nil
-	case errors.Is(err, unix.ENXIO), errors.Is(err, unix.ENODEV), errors.Is(err, unix.EACCES): // a socket, or a device that root cannot open
-		return nil
 	case errors.As(err, &errno):
 		return err
 	}

@@ -114,7 +114,7 @@ func (p *Pool) Archived() ([]backend.Archived, error) {
 	all := make([]backend.Archived, len(names))
 	for i, name := range names {
 		all[i].Name = name
-		fd, err := openAt(int(p.root.Fd()), ArchivedPath(name), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+		fd, err := openRecorded(int(p.root.Fd()), ArchivedPath(name))
 		if err != nil {
 			continue
 		}

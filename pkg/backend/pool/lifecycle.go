@@ -372,7 +372,7 @@ func (p *Pool) ReadSnapshotRecord(path string) (s state.Snapshot, err error) {
 }
 
 func (p *Pool) readRecord(path string, into any) error {
-	fd, err := openAt(int(p.root.Fd()), path, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	fd, err := openRecorded(int(p.root.Fd()), path)
 	if err != nil {
 		return fmt.Errorf("opening %s: %w", path, err)
 	}

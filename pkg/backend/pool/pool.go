@@ -212,6 +212,27 @@ func openAt(dirfd int, name string, flags int) (int, error) {
 	}
 }
 
+// openRecorded opens what can carry a record, a directory or a file, for reading. All else is
+// ENOTDIR, or ELOOP, and is not opened: a device may act on that, and its errors tell of the device.
+func openRecorded(dirfd int, name string) (int, error) {
+	fd, err := openAt(dirfd, name, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return -1, err
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR, unix.S_IFREG:
+		return openAt(dirfd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
+	case unix.S_IFLNK:
+		return -1, unix.ELOOP
+	}
+	return -1, unix.ENOTDIR
+}
+
 func openDirAt(dirfd int, name string) (int, error) {
 	return openAt(dirfd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW)
 }

@@ -86,8 +86,8 @@ func (p *Pool) promise(name string, i item, own func(heir *state.Meta) error, su
 
 // openKept opens an entry of the archive that was a volume, for reading.
 func (p *Pool) openKept(name string) (f *os.File, was fate, err error) {
-	fd, err := openAt(int(p.root.Fd()), ArchivedPath(name), unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
-	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) {
+	fd, err := openRecorded(int(p.root.Fd()), ArchivedPath(name))
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
 		return nil, was, notArchived(name)
 	}
 	if err != nil {

@@ -193,27 +193,30 @@ func TestOnlyWhatWasAVolumeComesBackAndOnlyToAFreePlace(t *testing.T) {
 // the failed volume from being ended.
 func TestWhatCanCarryNoRecordWasNotAdopted(t *testing.T) {
 	p := open(t, prepare(t, disk(t)))
-	v := comingBack("b", archived(t, p, "a"), "1")
-	v.Spec.Adopt = "legacy"
-	at := filepath.Join(p.Path(), v.Spec.Adopt)
-	for name, make := range map[string]func() error{
-		"a socket":                  func() error { return unix.Mknod(at, unix.S_IFSOCK|0o600, 0) },
-		"a pipe":                    func() error { return unix.Mkfifo(at, 0o600) },
-		"a device":                  func() error { return unix.Mknod(at, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) },
-		"a device without a driver": func() error { return unix.Mknod(at, unix.S_IFBLK|0o600, int(unix.Mkdev(240, 240))) },
-		"a symbolic link":           func() error { return os.Symlink("/", at) },
-		"a file":                    func() error { return os.WriteFile(at, nil, 0o600) },
-	} {
-		if err := make(); err != nil {
-			t.Fatal(err)
-		}
-		for what, err := range map[string]error{"disown": p.Disown(v, func(*os.File) error { return nil }), "discard": p.Discard(v)} {
-			if err != nil {
-				t.Errorf("%s, where %s is: %v", what, name, err)
+	kept := comingBack("b", archived(t, p, "a"), "1")
+	for _, adopt := range []string{"legacy", kept.Spec.Adopt + "-b"} {
+		v := kept
+		v.Spec.Adopt = adopt
+		at := filepath.Join(p.Path(), adopt)
+		for name, make := range map[string]func() error{
+			"a socket":                  func() error { return unix.Mknod(at, unix.S_IFSOCK|0o600, 0) },
+			"a pipe":                    func() error { return unix.Mkfifo(at, 0o600) },
+			"a device":                  func() error { return unix.Mknod(at, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))) },
+			"a device without a driver": func() error { return unix.Mknod(at, unix.S_IFBLK|0o600, int(unix.Mkdev(240, 240))) },
+			"a symbolic link":           func() error { return os.Symlink("/", at) },
+			"a file":                    func() error { return os.WriteFile(at, nil, 0o600) },
+		} {
+			if err := make(); err != nil {
+				t.Fatal(err)
 			}
-		}
-		if err := os.Remove(at); err != nil {
-			t.Errorf("%s was touched: %v", name, err)
+			for what, err := range map[string]error{"disown": p.Disown(v, func(*os.File) error { return nil }), "discard": p.Discard(v)} {
+				if err != nil {
+					t.Errorf("%s of what adopts %s, where %s is: %v", what, adopt, name, err)
+				}
+			}
+			if err := os.Remove(at); err != nil {
+				t.Errorf("%s was touched: %v", name, err)
+			}
 		}
 	}
 }
