@@ -162,6 +162,8 @@ func why(err error) string {
 		return "it is a symbolic link"
 	case errors.Is(err, unix.EXDEV):
 		return "another filesystem is mounted there"
+	case errors.Is(err, unix.ENOTDIR):
+		return "it is neither a directory nor a file"
 	case state.ReasonOf(err) == state.NotFound:
 		return "it carries no record"
 	}
