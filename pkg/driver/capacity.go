@@ -29,11 +29,11 @@ func (c *controller) GetCapacity(ctx context.Context, req *csi.GetCapacityReques
 			return nil, err
 		}
 	}
-	var topology *csi.TopologyRequirement
+	var there requirement
 	if t := req.GetAccessibleTopology(); t != nil {
-		topology = &csi.TopologyRequirement{Requisite: []*csi.Topology{t}}
+		there.only = nodesOf([]*csi.Topology{t})
 	}
-	places, err := c.places(ctx, p, topology)
+	places, err := c.places(ctx, p, there)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type wanted struct {
 	path       string // see state.VolumeSpec
 	adopt      string // see state.VolumeSpec
 	source     *state.Source
-	topology   *csi.TopologyRequirement
+	topology   requirement
 	ephemeral  *state.Ephemeral // nil: it outlives pods
 }
 
@@ -100,7 +100,7 @@ func parseCreate(req *csi.CreateVolumeRequest, defaults config.Parameters) (w wa
 	if err = checkName("name", req.GetName()); err != nil {
 		return w, err
 	}
-	w.name, w.id, w.topology = req.GetName(), state.VolumeID(req.GetName()), req.GetAccessibilityRequirements()
+	w.name, w.id, w.topology = req.GetName(), state.VolumeID(req.GetName()), parseTopology(req.GetAccessibilityRequirements())
 	if w.size, err = parseSize(req.GetCapacityRange()); err != nil {
 		return w, err
 	}
@@ -179,19 +179,35 @@ func (c *controller) specify(ctx context.Context, want wanted) (state.VolumeSpec
 			return state.VolumeSpec{}, err
 		}
 	}
-	places, err := c.places(ctx, want.parameters, want.topology)
+	where, narrowed := want.topology, false
+	if c.firstOnly {
+		where, narrowed = want.topology.narrowed()
+	}
+	places, err := c.places(ctx, want.parameters, where)
 	if err != nil {
 		return state.VolumeSpec{}, err
 	}
-	first := c.chosen(places, want.topology)
-	at, err := pick(first, bytes, want)
-	if state.ReasonOf(err) == state.OutOfRange && len(first) < len(places) {
-		err = state.Errorf(state.NoSpace, "on the node that was chosen: %w", err) // another may be larger
+	at, err := pick(places, bytes, want)
+	if state.ReasonOf(err) == state.OutOfRange && narrowed {
+		err = c.elsewhere(ctx, want, len(places), err)
 	}
 	if err != nil {
 		return state.VolumeSpec{}, err
 	}
 	return want.specAt(at, bytes), nil
+}
+
+// elsewhere is what to answer if none of the places on the chosen node is large enough: one on
+// another node may be, so that it is to be scheduled anew.
+func (c *controller) elsewhere(ctx context.Context, want wanted, there int, why error) error {
+	all, err := c.places(ctx, want.parameters, want.topology)
+	switch {
+	case err != nil:
+		return err
+	case there < len(all):
+		return state.Errorf(state.NoSpace, "on the node that was chosen: %w", why)
+	}
+	return why
 }
 
 // pathOf is where the volume lies if its class names it after its claim.
@@ -315,7 +331,7 @@ func compatible(v state.Volume, want wanted) error {
 		return differs("parameter onDelete", v.Spec.OnDelete, p.OnDelete)
 	case p.Given["pathTemplate"] && want.path != v.Spec.Path:
 		return differs("parameter pathTemplate", state.Quote(v.Spec.Path), state.Quote(want.path))
-	case !allowed(v.Spec.Node, want.topology):
+	case !want.topology.only.has(v.Spec.Node):
 		return differs("topology", v.Spec.Node, "a node that accessibility_requirements allow")
 	}
 	return nil

@@ -11,7 +11,7 @@
 //	snapshot.go     Create-, DeleteSnapshot snapshotlist.go  ListSnapshots, GetSnapshot
 //	source.go       volumes that begin as copies
 //	capacity.go     GetCapacity             capabilities.go  which optional calls there are
-//	topology.go     which node and pool
+//	topology.go     which node and pool     requirement.go   what accessibility_requirements say of nodes
 //	validate.go     the CSI spec's general rules for names, IDs and sizes
 //	errors.go       Reason -> gRPC code
 //	orphans.go      what no CSI call is for

@@ -65,7 +65,7 @@ func (n *node) makeEphemeral(ctx context.Context, req *csi.NodePublishVolumeRequ
 	_, err = n.ephemeral.make(ctx, wanted{
 		id: recordID(req.GetVolumeId()), name: req.GetVolumeId(), size: size{least: a.SizeBytes, most: a.SizeBytes},
 		kind: state.MountAccess, access: []access{wants}, parameters: a.Parameters,
-		topology:  &csi.TopologyRequirement{Requisite: []*csi.Topology{topologyOf(n.id)}},
+		topology:  requirement{only: nodeSet{n.id: {}}},
 		ephemeral: &state.Ephemeral{Pod: a.Pod, Target: req.GetTargetPath()},
 	})
 	if err != nil {

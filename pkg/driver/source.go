@@ -108,7 +108,7 @@ func (c *controller) specifyCopy(ctx context.Context, want wanted) (state.Volume
 // placeOfCopy returns the pool that a source lies in. NoSpace if the volume shall not be
 // on that node, so that its pod is scheduled anew.
 func (c *controller) placeOfCopy(ctx context.Context, want wanted, from origin) (place, error) {
-	if !allowed(from.node, want.topology) {
+	if !want.topology.only.has(from.node) {
 		return place{}, state.Errorf(state.NoSpace, "%s lies on node %s, which accessibility_requirements do not allow; a copy of it can be nowhere else",
 			named(want.source), from.node)
 	}
@@ -127,7 +127,7 @@ func (c *controller) placeOfCopy(ctx context.Context, want wanted, from origin) 
 	if p.Given["pool"] && p.Pool != from.pool || p.Given["poolSelector"] && !p.PoolSelector.Matches(labels.Set(pool.Labels)) {
 		return place{}, state.Errorf(state.Invalid, "parameters ask for pool %s; %s lies in pool %s, and a copy of it, too", poolName(p), named(want.source), from.pool)
 	}
-	return place{from.node, pool, nil}, nil
+	return place{node: from.node, pool: pool}, nil
 }
 
 // ofCopy is the size for a copy of something with so many bytes: at least those, and just

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/container-storage-interface/spec/lib/go/csi"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/hostpath-csi/hostpath-csi/pkg/config"
@@ -15,50 +14,54 @@ import (
 // place is a pool of a node, and why the node's agent would not do anything there
 // now, if so.
 type place struct {
-	node string
-	pool state.PoolStatus
-	away error
+	node       string
+	pool       state.PoolStatus
+	away       error
+	preference int // the node's; less is better
 }
 
 // places returns every pool that the volume may live in, usable or not, with the
 // best first: by the order of preferred topologies, then by what is available.
-func (c *controller) places(ctx context.Context, p config.Parameters, topology *csi.TopologyRequirement) ([]place, error) {
-	nodes, _, err := c.nodes.List(ctx, state.Page{})
+func (c *controller) places(ctx context.Context, p config.Parameters, r requirement) ([]place, error) {
+	nodes, err := c.allowed(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	var all []place
 	for _, n := range nodes {
-		if !allowed(n.ID, topology) {
-			continue
-		}
-		away := c.away(n.ID)
+		away, preference := c.away(n.ID), r.preference(n.ID)
 		for _, p := range candidates(n.Status, p) {
-			all = append(all, place{n.ID, p, away})
+			all = append(all, place{n.ID, p, away, preference})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b place) int {
-		return cmp.Or(
-			cmp.Compare(preference(a.node, topology), preference(b.node, topology)),
-			cmp.Compare(b.pool.AvailableBytes, a.pool.AvailableBytes))
+		return cmp.Or(cmp.Compare(a.preference, b.preference), cmp.Compare(b.pool.AvailableBytes, a.pool.AvailableBytes))
 	})
 	return all, nil
 }
 
-// chosen returns the places on the node that comes first, where only that will do: see
-// Options.FirstPreferenceOnly.
-func (c *controller) chosen(all []place, topology *csi.TopologyRequirement) []place {
-	if !c.firstOnly || len(topology.GetPreferred()) == 0 {
-		return all
-	}
-	first := topology.GetPreferred()[0]
-	var there []place
-	for _, p := range all {
-		if leadsTo(first, p.node) {
-			there = append(there, p)
+// allowed returns the nodes that a requirement allows. One alone is looked up, and no other is
+// read: a scheduler has chosen a node, and csi-provisioner asks for the capacity of each.
+func (c *controller) allowed(ctx context.Context, r requirement) (allowed []state.Node, err error) {
+	if len(r.only) == 1 {
+		for id := range r.only {
+			n, err := c.nodes.Get(ctx, id)
+			switch {
+			case err == nil:
+				return []state.Node{n}, nil
+			case state.ReasonOf(err) == state.NotFound:
+				return nil, nil
+			}
+			return nil, err
 		}
 	}
-	return there
+	all, _, err := c.nodes.List(ctx, state.Page{})
+	for _, n := range all {
+		if r.only.has(n.ID) {
+			allowed = append(allowed, n)
+		}
+	}
+	return allowed, err
 }
 
 // defaultPool is taken, where it exists, if no pool was named.
@@ -87,40 +90,4 @@ func candidates(n state.NodeStatus, want config.Parameters) []state.PoolStatus {
 		return []state.PoolStatus{p}
 	}
 	return nil
-}
-
-// allowed tells whether a volume on the node satisfies the requirement. A
-// requirement without requisite topologies allows every node
-// (CSI: TopologyRequirement).
-func allowed(nodeID string, r *csi.TopologyRequirement) bool {
-	if len(r.GetRequisite()) == 0 {
-		return true
-	}
-	return slices.ContainsFunc(r.GetRequisite(), func(t *csi.Topology) bool { return leadsTo(t, nodeID) })
-}
-
-// preference is the node's place among the preferred topologies; less is better.
-func preference(nodeID string, r *csi.TopologyRequirement) int {
-	for i, t := range r.GetPreferred() {
-		if leadsTo(t, nodeID) {
-			return i
-		}
-	}
-	return len(r.GetPreferred())
-}
-
-// leadsTo tells whether the node lies in the topology: whether each of its segments
-// is one that the node has.
-func leadsTo(t *csi.Topology, nodeID string) bool {
-	for key, value := range t.GetSegments() {
-		if key != TopologyKey || value != nodeID {
-			return false
-		}
-	}
-	return true
-}
-
-// topologyOf is where a volume on the node can be used.
-func topologyOf(nodeID string) *csi.Topology {
-	return &csi.Topology{Segments: map[string]string{TopologyKey: nodeID}}
 }

@@ -2,7 +2,6 @@ package driver
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"testing"
 
@@ -81,7 +80,7 @@ func TestThePlaceOfANewVolume(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctl := newController(Options{Nodes: c.nodes})
-			spec, err := ctl.specify(context.Background(), wanted{name: "v", size: size{least: c.bytes}, topology: c.topology, parameters: config.Parameters{Pool: c.pool}})
+			spec, err := ctl.specify(context.Background(), wanted{name: "v", size: size{least: c.bytes}, topology: parseTopology(c.topology), parameters: config.Parameters{Pool: c.pool}})
 			if state.ReasonOf(err) != c.wantReason {
 				t.Fatalf("%v, want %s", err, c.wantReason)
 			}
@@ -112,10 +111,34 @@ func TestWhereASchedulerHasChosenNoOtherNodeIsTaken(t *testing.T) {
 		"a node that there is not":           {ctl, 50, &csi.TopologyRequirement{Requisite: on("a", "z"), Preferred: on("z", "a")}, "", state.NotReady},
 		"nothing was chosen":                 {ctl, 150, nil, "b", ""},
 	} {
-		spec, err := c.ctl.specify(context.Background(), wanted{size: size{least: c.bytes}, topology: c.topology})
+		spec, err := c.ctl.specify(context.Background(), wanted{size: size{least: c.bytes}, topology: parseTopology(c.topology)})
 		if state.ReasonOf(err) != c.wantReason || spec.Node != c.want {
 			t.Errorf("%s: node %q, %v; want %q and reason %q", name, spec.Node, err, c.want, c.wantReason)
 		}
+	}
+}
+
+// listedNodes counts how often all nodes are read.
+type listedNodes struct {
+	fixedNodes
+	lists int
+}
+
+func (l *listedNodes) List(ctx context.Context, p state.Page) ([]state.Node, string, error) {
+	l.lists++
+	return l.fixedNodes.List(ctx, p)
+}
+
+func TestWhereOneNodeIsChosenOrAskedForNoOtherIsRead(t *testing.T) {
+	nodes := &listedNodes{fixedNodes: fixedNodes{nodeWith("a", poolWith("default", 100)), nodeWith("b", poolWith("default", 300))}}
+	ctl := newController(Options{FirstPreferenceOnly: true, Nodes: nodes})
+	want := wanted{size: size{least: 50}, topology: parseTopology(&csi.TopologyRequirement{Requisite: on("b", "a"), Preferred: on("a", "b")})}
+	if spec, err := ctl.specify(t.Context(), want); err != nil || spec.Node != "a" || nodes.lists != 0 {
+		t.Errorf("a volume on %q, %v; all nodes were read %d times", spec.Node, err, nodes.lists)
+	}
+	resp, err := ctl.GetCapacity(t.Context(), &csi.GetCapacityRequest{AccessibleTopology: topologyOf("b")})
+	if err != nil || resp.GetAvailableCapacity() != 300 || nodes.lists != 0 {
+		t.Errorf("capacity %v, %v; all nodes were read %d times", resp, err, nodes.lists)
 	}
 }
 
@@ -253,13 +276,5 @@ func TestCapacityIsToldByTopologyAndPool(t *testing.T) {
 	}
 	if _, err := ctl.GetCapacity(context.Background(), &csi.GetCapacityRequest{Parameters: map[string]string{"pol": "x"}}); state.ReasonOf(err) != state.Invalid {
 		t.Errorf("a misspelt parameter: %v", err)
-	}
-}
-
-func TestPreferenceIsTheFirstThatMatches(t *testing.T) {
-	r := &csi.TopologyRequirement{Preferred: on("x", "a", "b", "a")}
-	got := []int{preference("a", r), preference("b", r), preference("z", r)}
-	if !slices.Equal(got, []int{1, 2, 4}) {
-		t.Errorf("%v", got)
 	}
 }
