@@ -87,8 +87,8 @@ func (p *Pool) Fate(entry string) (backend.Fate, error) {
 	if err := checkEntry(entry); err != nil {
 		return backend.Fate{}, err
 	}
-	fd, err := openAt(p.trash.fd(), entry, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK)
-	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENXIO) { // a link, gone, a socket: no volume
+	fd, err := openRecorded(p.trash.fd(), entry)
+	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) { // gone, or no volume
 		return backend.Fate{}, nil
 	}
 	if err != nil {
