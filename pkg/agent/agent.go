@@ -110,12 +110,12 @@ type Agent struct {
 	stopped     bool
 	// letGo are the backends of pools that were let go. They stay open until Stop:
 	// calls may be using their descriptors, which would be others' by then.
-	letGo   []backend.Backend
-	running context.Context // ends with Stop; set by Start
+	letGo []backend.Backend
 	// told and toldSnapshots are the changes of records since Attach, which Start begins to read.
 	told          <-chan state.Event[state.VolumeSpec, state.VolumeStatus]
 	toldSnapshots <-chan state.Event[state.SnapshotSpec, state.SnapshotStatus]
 	life          context.Context // ends with Stop; set by Attach
+	running       bool            // set by Start
 
 	// started tells what an earlier process left from what is asked for now.
 	started   time.Time
@@ -205,7 +205,7 @@ func (a *Agent) PoolPaths() map[string]string {
 func (a *Agent) Start(publishes Publishes) {
 	a.publishes = publishes
 	ctx := a.life
-	a.running = ctx
+	a.running = true
 	a.work.Go(func() {
 		for e := range a.told {
 			if !e.Gone && e.Object.Spec.Node == a.o.NodeID && unfinished(e.Object) {
@@ -296,7 +296,7 @@ func (a *Agent) Inspect(ctx context.Context) {
 			a.resumePool(p)
 		}
 	}
-	if a.running != nil {
+	if a.running {
 		a.converge(ctx)
 	}
 	a.report.soon()

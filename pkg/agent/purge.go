@@ -52,7 +52,7 @@ const (
 
 // startPurge has a pool's trash emptied until the agent stops or lets the pool go.
 func (a *Agent) startPurge(p *nodePool) {
-	ctx, stop := context.WithCancel(a.running)
+	ctx, stop := context.WithCancel(a.life)
 	p.stopPurge = stop
 	a.work.Go(func() {
 		defer stop()
