@@ -208,6 +208,12 @@ func (m *model) Delete(rt *rapid.T) {
 	if state.ReasonOf(state.Refused(now)) != state.InUse {
 		rt.Fatalf("deleting %s, which is in use: %+v", id, now)
 	}
+	if rapid.Bool().Draw(rt, "it is free before that is taken back") {
+		v.inUse = false
+		m.publishes.set(id, false)
+		m.agent.queue.add(id)
+		m.settle()
+	}
 	m.must(m.volumes.Keep(m.Context(), id, now.UID))
 	m.settle()
 }

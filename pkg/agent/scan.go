@@ -165,7 +165,7 @@ func (s *scan) volume(ctx context.Context, v state.Volume) error {
 	}
 	s.ready++
 	s.allocated += v.Status.CapacityBytes
-	if unfinished(v) {
+	if v.DeletedAt != nil || unfinished(v) { // also if that was taken back just now
 		s.unfinished = append(s.unfinished, v.ID)
 	}
 	switch {

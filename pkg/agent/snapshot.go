@@ -13,7 +13,7 @@ import (
 
 // unfinishedSnapshot tells whether there is anything to be done for a snapshot.
 func unfinishedSnapshot(s state.Snapshot) bool {
-	return s.Status.Phase != state.Ready && s.Status.Phase != state.Failed || s.DeletedAt != nil || s.Status.ObservedGeneration < s.Generation
+	return s.Status.Phase != state.Ready && s.Status.Phase != state.Failed || state.RemovableSnapshot(s) || s.Status.ObservedGeneration < s.Generation
 }
 
 // reconcileSnapshot makes the disk what the snapshot's record says, as reconcile does
@@ -32,8 +32,9 @@ func (a *Agent) reconcileSnapshot(ctx context.Context, id string) {
 		// When it has ended, this is called again.
 	case phase == state.Deleting:
 		err = a.finishSnapshot(ctx, s)
-	case s.DeletedAt != nil:
+	case state.RemovableSnapshot(s):
 		err = a.removeSnapshot(ctx, s)
+	case s.DeletedAt != nil: // refused: it is taken back
 	case phase == "" || phase == state.Pending || phase == state.Copying:
 		crash.Step(crash.SnapshotRecorded)
 		a.copies.start(s.UID, func(ctx context.Context) error { return a.takeSnapshot(ctx, s) }, func(err error) {

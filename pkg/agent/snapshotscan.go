@@ -37,7 +37,7 @@ func (s *scan) snapshot(ctx context.Context, snap state.Snapshot) error {
 			return err
 		}
 	}
-	if snap.DeletedAt != nil || snap.Status.ObservedGeneration < snap.Generation || unfinishedSnapshot(snap) {
+	if snap.DeletedAt != nil || unfinishedSnapshot(snap) { // also if that was taken back just now
 		s.unfinishedSnapshots = append(s.unfinishedSnapshots, snap.ID)
 	}
 	if phase != state.Ready {

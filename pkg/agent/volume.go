@@ -14,7 +14,7 @@ import (
 
 // unfinished tells whether there is anything to be done for a volume.
 func unfinished(v state.Volume) bool {
-	return v.Status.Phase != state.Ready && v.Status.Phase != state.Failed || v.DeletedAt != nil || v.Status.ObservedGeneration < v.Generation ||
+	return v.Status.Phase != state.Ready && v.Status.Phase != state.Failed || state.Removable(v) || v.Status.ObservedGeneration < v.Generation ||
 		v.Status.Phase == state.Ready && state.Emptying(v)
 }
 
@@ -37,8 +37,9 @@ func (a *Agent) reconcile(ctx context.Context, id string) {
 		// When it has ended, this is called again.
 	case phase == state.Deleting:
 		err = a.finish(ctx, v)
-	case v.DeletedAt != nil:
+	case state.Removable(v):
 		err = a.remove(ctx, v)
+	case v.DeletedAt != nil: // refused: it is taken back
 	case phase == "" || phase == state.Pending:
 		crash.Step(crash.CreateRecorded)
 		if v.Spec.Source != nil || v.Spec.Adopt != "" {

@@ -396,6 +396,48 @@ func TestRemoveInUse(t *testing.T) {
 	})
 }
 
+// TestARefusedDeletionIsNotDoneLater: whoever asked was told that the volume stays. The
+// agent may look at its record again before the controller has taken the deletion back.
+func TestARefusedDeletionIsNotDoneLater(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		inWorld(t, func(w *world) {
+			w.o.CallersShareProcess = false
+			w.start()
+			v := w.create("a", 10*mib)
+			s := w.snap("s", v)
+			w.write("volumes", "a")
+			g := w.holdCopies()
+			w.clone("b", 10*mib, state.FromSnapshot, "s")
+			w.publishes.set("a", true)
+			w.delete("a")
+			w.deleteSnapshot("s")
+
+			w.publishes.set("a", false)
+			close(g.open)
+			w.settle()
+			if restart {
+				w.restart()
+			}
+			w.agent.queue.add("a")
+			w.agent.snapshots.add("s")
+			w.settle()
+			w.wantPhase(w.get("a"), state.Ready, state.InUse)
+			w.wantData("volumes", "a")
+			w.wantSnapshot(w.getSnapshot("s"), state.Ready, state.InUse)
+
+			// The controller takes it back, and whoever asks then is asking anew.
+			w.must(w.volumes.Keep(w.Context(), "a", v.UID))
+			w.must(w.snapshots.Keep(w.Context(), "s", s.UID))
+			w.settle()
+			w.deleteSnapshot("s")
+			w.wantNoSnapshot("s")
+			w.delete("a")
+			w.wantGone("a")
+			w.wantDisk("b")
+		})
+	}
+}
+
 func TestRemoveFails(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.start()

@@ -67,7 +67,7 @@ func eachOfPage[S, U any](ctx context.Context, all state.Records[S, U], limit in
 	}
 }
 
-func isReady(v state.Volume) bool { return v.Status.Phase == state.Ready && v.DeletedAt == nil }
+func isReady(v state.Volume) bool { return v.Status.Phase == state.Ready && !state.Removable(v) }
 
 // tokenPrefix tells this form of a token from later ones.
 const tokenPrefix = "1:"

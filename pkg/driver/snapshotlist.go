@@ -21,7 +21,7 @@ func snapshotToCSI(s state.Snapshot) *csi.Snapshot {
 
 // isTaken tells whether a CO may know of the snapshot.
 func isTaken(s state.Snapshot) bool {
-	return (s.Status.Phase == state.Ready || s.Status.Phase == state.Copying) && s.DeletedAt == nil
+	return (s.Status.Phase == state.Ready || s.Status.Phase == state.Copying) && !state.RemovableSnapshot(s)
 }
 
 // ListSnapshots returns the snapshots in the order of their IDs: all, those of a volume,

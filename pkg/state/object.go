@@ -30,6 +30,9 @@ type Meta struct {
 	CreatedAt time.Time `json:"createdAt"`
 	// DeletedAt is when its deletion was asked for; nil while it shall live.
 	DeletedAt *time.Time `json:"deletedAt,omitempty"`
+	// DeletedForGood tells that the deletion cannot be taken back: somebody has removed the
+	// object that keeps the record, in a store that has such. See Removable.
+	DeletedForGood bool `json:"-"`
 }
 
 // Object is one record: what shall be (Spec, written by the controller) and what

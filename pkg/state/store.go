@@ -65,7 +65,8 @@ type Desired[S, U any] interface {
 	Delete(ctx context.Context, id string) error
 	// Keep takes a deletion back that the agent has refused (Status.Reason InUse):
 	// DeletedAt is nil again, durably and as the next generation. NotFound if
-	// there is no record with this ID and UID.
+	// there is no record with this ID and UID. The refusal holds before it, too: see
+	// Removable.
 	Keep(ctx context.Context, id, uid string) error
 }
 

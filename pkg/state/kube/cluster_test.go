@@ -179,8 +179,8 @@ func TestWhatAPersonDeletesIsDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if deleted.Generation <= v.Generation {
-		t.Errorf("generation %d after %d: an agent would not look", deleted.Generation, v.Generation)
+	if deleted.Generation <= v.Generation || !deleted.DeletedForGood {
+		t.Errorf("%+v after generation %d: an agent would not look", deleted.Meta, v.Generation)
 	}
 	_, err = s.Volumes().UpdateSpec(ctx, "a", func(s *state.VolumeSpec) error { s.CapacityBytes++; return nil })
 	wantReason(t, state.Busy, err)
@@ -191,13 +191,19 @@ func TestWhatAPersonDeletesIsDeleted(t *testing.T) {
 		t.Errorf("got %+v, %v", again.Meta, err)
 	}
 	wantReason(t, "", s.Volumes().Keep(ctx, "a", v.UID))
-	if kept, err := s.Volumes().Get(ctx, "a"); err != nil || kept.DeletedAt == nil {
+	if kept, err := s.Volumes().Get(ctx, "a"); err != nil || kept.DeletedAt == nil || !kept.DeletedForGood {
 		t.Errorf("a person's deletion was taken back: %+v, %v", kept.Meta, err)
 	}
 
 	wantReason(t, "", s.Volumes().Finalize(ctx, "a", v.UID))
 	if out, err := server.Kubectl(ctx, "get", "hpv", "a"); err == nil || !strings.Contains(out, "not found") {
 		t.Errorf("kubectl still finds it: %s", out)
+	}
+
+	mustCreate(t, s, "b", "n1")
+	wantReason(t, "", s.Volumes().Delete(ctx, "b"))
+	if driver, err := s.Volumes().Get(ctx, "b"); err != nil || driver.DeletedAt == nil || driver.DeletedForGood {
+		t.Errorf("what the driver deletes: %+v, %v", driver.Meta, err)
 	}
 }
 

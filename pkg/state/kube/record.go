@@ -38,6 +38,7 @@ func recordOf[S, U any, O object[S, U]](obj O) state.Object[S, U] {
 		Spec:   *obj.Desired(),
 		Status: *obj.Observed(),
 	}
+	record.DeletedForGood = obj.GetDeletionTimestamp() != nil
 	switch deletion := obj.Deletion(); {
 	case deletion.DeletedAt != nil:
 		at := deletion.DeletedAt.UTC()
