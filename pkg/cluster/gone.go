@@ -18,7 +18,8 @@ const sweepEvery = 15 * time.Second
 // Undertaker ends the records of nodes that were taken out of the cluster, in the place
 // of their agents. It ends what nobody needs:
 //
-//	a volume or snapshot whose deletion was asked for  its data is out of reach, for good
+//	a volume or snapshot whose deletion is asked for   its data is out of reach, for good
+//	                                                   (see state.Removable)
 //	one that was never ready                           nobody was told of it
 //	an ephemeral volume                                its pod is gone, too
 //	the node's own record, and its Lease               when it has no other records
@@ -60,30 +61,34 @@ func (u *Undertaker) sweep(ctx context.Context) error {
 		return is, err
 	}
 	held := make(map[string]bool) // nodes that have other records
-	volumes := end(ctx, u.Store.Volumes(), isGone, held, "volume",
-		func(s state.VolumeSpec) (string, bool) { return s.Node, s.Ephemeral != nil }, func(s state.VolumeStatus) state.Phase { return s.Phase })
-	snapshots := end(ctx, u.Store.Snapshots(), isGone, held, "snapshot",
-		func(s state.SnapshotSpec) (string, bool) { return s.Node, false }, func(s state.SnapshotStatus) state.Phase { return s.Phase })
+	volumes := end(ctx, u.Store.Volumes(), isGone, held, "volume", func(v state.Volume) (string, bool) {
+		return v.Spec.Node, answered(v.Status.Phase) && v.Spec.Ephemeral == nil && !state.Removable(v)
+	})
+	snapshots := end(ctx, u.Store.Snapshots(), isGone, held, "snapshot", func(s state.Snapshot) (string, bool) {
+		return s.Spec.Node, answered(s.Status.Phase) && !state.RemovableSnapshot(s)
+	})
 	return errors.Join(volumes, snapshots, u.endNodes(ctx, isGone, held))
 }
 
+// answered tells whether somebody was told that there is what a record of this phase is about.
+func answered(p state.Phase) bool { return p != "" && p != state.Pending && p != state.Failed }
+
 // end finalizes the records of one kind that nobody needs, and notes down the nodes
-// of the others. look tells the node of one, and whether it ends with that.
+// of the others. look tells the node of one, and whether it is needed.
 func end[S, U any](ctx context.Context, records state.Owned[S, U], isGone func(string) (bool, error), held map[string]bool,
-	kind string, look func(S) (node string, withIt bool), phaseOf func(U) state.Phase) error {
+	kind string, look func(state.Object[S, U]) (node string, needed bool)) error {
 	all, _, err := records.List(ctx, state.Page{})
 	if err != nil {
 		return err
 	}
 	var errs error
 	for _, r := range all {
-		node, withIt := look(r.Spec)
+		node, needed := look(r)
 		is, err := isGone(node)
 		if err != nil {
 			errs = errors.Join(errs, err)
 		}
-		answered := phaseOf(r.Status) != "" && phaseOf(r.Status) != state.Pending && phaseOf(r.Status) != state.Failed
-		if !is || answered && r.DeletedAt == nil && !withIt {
+		if !is || needed {
 			held[node] = true
 			continue
 		}

@@ -62,6 +62,14 @@ func TestRecordsOfGoneNodesEndAsFarAsNobodyNeedsThem(t *testing.T) {
 		volume("deleting-"+n, n, state.Deleting, true)
 	}
 	volume("kept-n2", "n2", state.Ready, false)
+	volume("refused-n2", "n2", state.Ready, true)
+	_, err = store.Volumes().UpdateStatus(soon(t), "refused-n2", func(u *state.VolumeStatus) error {
+		u.Reason, u.ObservedGeneration = state.InUse, 2
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, n := range []string{"n1", "n2"} {
 		if _, err := store.Volumes().Create(soon(t), "inline-"+n, state.VolumeSpec{Node: n, Pool: "default", Ephemeral: &state.Ephemeral{Target: "/t"}}); err != nil {
 			t.Fatal(err)
@@ -92,7 +100,7 @@ func TestRecordsOfGoneNodesEndAsFarAsNobodyNeedsThem(t *testing.T) {
 	for _, v := range all {
 		volumes = append(volumes, v.ID)
 	}
-	if want := []string{"deleted-n1", "deleting-n1", "inline-n1", "kept-n2", "pending-n1"}; !slices.Equal(volumes, want) {
+	if want := []string{"deleted-n1", "deleting-n1", "inline-n1", "kept-n2", "pending-n1", "refused-n2"}; !slices.Equal(volumes, want) {
 		t.Errorf("volumes left: %q, want %q", volumes, want)
 	}
 	var snapshots []string
