@@ -82,7 +82,7 @@ func parseToken(token string) (after string, err error) {
 	}
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	after, ok := strings.CutPrefix(string(b), tokenPrefix)
-	if err != nil || !ok || !state.ValidID(after) {
+	if err != nil || !ok || !state.ValidID(after) || formatToken(after) != token { // the decoder overlooks line ends and last bits
 		return "", state.Errorf(state.BadToken, "starting_token is %s, which this driver did not give out: list again from the start", state.Quote(token))
 	}
 	return after, nil

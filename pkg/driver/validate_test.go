@@ -131,7 +131,7 @@ func TestNodeIDs(t *testing.T) {
 }
 
 func FuzzToken(f *testing.F) {
-	for _, s := range []string{"", "x", formatToken("a"), "MTo", "\x00", "../.."} {
+	for _, s := range []string{"", "x", formatToken("a"), "MTo", "\x00", "../..", "MTp0Y0", "MTp0\nYw"} { // the last two decode as "1:tc"
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, token string) {
